@@ -1,0 +1,5 @@
+//! Idempotent producers: the server's decision table and the client's window
+//! (protocol.md §19, §20).
+
+pub mod decide;
+pub mod window;

@@ -1,0 +1,11 @@
+//! A Durable Streams server: an engine that keeps the rules per stream, stores
+//! that keep the bytes, and an HTTP service in front.
+//!
+//! What it is not: a client; nothing here depends on the client crate.
+//!
+//! Read next: [`engine`] for the life of an append, [`store`] for what a store
+//! promises, [`http`] for the surface.
+
+pub mod engine;
+pub mod path;
+pub mod store;
