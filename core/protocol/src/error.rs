@@ -22,6 +22,9 @@ pub enum ErrorCode {
     NotFound,
     /// 410: dropped by retention, or soft-deleted (protocol.md §8, §10).
     Gone,
+    /// An answer's next offset sorts before the one held: a stale cache, or the stream was
+    /// deleted and created again under the same name (protocol.md §10).
+    OffsetWentBackwards,
     /// 409 to a create: the stream exists with other settings (protocol.md §5).
     AlreadyExists,
     /// 409 that says no more than that.
@@ -91,7 +94,8 @@ impl ErrorCode {
     /// Every code; tests hold the other languages to this list.
     pub const ALL: &[Self] = &[
         Self::InvalidArgument, Self::BadRequest, Self::InvalidOffset, Self::PayloadTooLarge, Self::Unauthorized,
-        Self::Forbidden, Self::NotFound, Self::Gone, Self::AlreadyExists, Self::Conflict, Self::ContentTypeMismatch,
+        Self::Forbidden, Self::NotFound, Self::Gone, Self::OffsetWentBackwards, Self::AlreadyExists, Self::Conflict,
+        Self::ContentTypeMismatch,
         Self::SequenceConflict, Self::StreamClosed, Self::SequenceGap, Self::StaleEpoch, Self::RateLimited,
         Self::NotSupported, Self::Busy, Self::UnexpectedStatus, Self::NetworkError, Self::Timeout, Self::ParseError,
         Self::Cancelled, Self::AlreadyClosed, Self::InternalError,
@@ -108,6 +112,7 @@ impl ErrorCode {
             Self::Forbidden => "FORBIDDEN",
             Self::NotFound => "NOT_FOUND",
             Self::Gone => "GONE",
+            Self::OffsetWentBackwards => "OFFSET_WENT_BACKWARDS",
             Self::AlreadyExists => "ALREADY_EXISTS",
             Self::Conflict => "CONFLICT",
             Self::ContentTypeMismatch => "CONTENT_TYPE_MISMATCH",
@@ -135,7 +140,7 @@ impl ErrorCode {
             | Self::ContentTypeMismatch | Self::NotSupported => Remedy::FixTheCall,
             Self::Unauthorized | Self::Forbidden => Remedy::FixCredentials,
             Self::NotFound => Remedy::CreateOrStop,
-            Self::Gone => Remedy::StartOver,
+            Self::Gone | Self::OffsetWentBackwards => Remedy::StartOver,
             Self::AlreadyExists | Self::Conflict => Remedy::CompareConfiguration,
             Self::SequenceConflict => Remedy::ReadThenDecide,
             Self::StreamClosed | Self::Cancelled | Self::AlreadyClosed => Remedy::Stop,
