@@ -28,7 +28,11 @@ impl StreamPath {
         let Some(rest) = path.strip_prefix('/') else { return Err(refuse("it must start with /")) };
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         if is_plain(rest) {
-            return if path.len() > MAX_LEN { Err(refuse("it is too long")) } else { Ok(Self(path[..=rest.len()].into())) };
+            return if path.len() > MAX_LEN {
+                Err(refuse("it is too long"))
+            } else {
+                Ok(Self(path[..=rest.len()].into()))
+            };
         }
         let mut canonical = String::with_capacity(path.len());
         for segment in rest.split('/') {
@@ -65,6 +69,19 @@ impl StreamPath {
     }
 }
 
+impl serde::Serialize for StreamPath {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for StreamPath {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).map_err(serde::de::Error::custom)
+    }
+}
+
 impl std::borrow::Borrow<str> for StreamPath {
     fn borrow(&self) -> &str {
         &self.0
@@ -78,7 +95,26 @@ impl fmt::Display for StreamPath {
 }
 
 const fn is_unreserved(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~' | b':' | b'@' | b'!' | b'$' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' | b'&')
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'-' | b'_'
+                | b'.'
+                | b'~'
+                | b':'
+                | b'@'
+                | b'!'
+                | b'$'
+                | b'\''
+                | b'('
+                | b')'
+                | b'*'
+                | b'+'
+                | b','
+                | b';'
+                | b'='
+                | b'&'
+        )
 }
 
 /// Nothing to normalise: the usual case, settled in one pass without copying twice.
@@ -106,7 +142,8 @@ mod tests {
 
     #[test]
     fn traversal_is_refused_in_any_spelling() {
-        for bad in ["", "a", "/", "/a//b", "/a/../b", "/a/%2e%2E/b", "/./a", "/a%2fb", "/a%00", "/a/..", "/a%5C..%5Cb"] {
+        for bad in ["", "a", "/", "/a//b", "/a/../b", "/a/%2e%2E/b", "/./a", "/a%2fb", "/a%00", "/a/..", "/a%5C..%5Cb"]
+        {
             assert!(StreamPath::parse(bad).is_err(), "{bad:?}");
         }
     }

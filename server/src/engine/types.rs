@@ -303,3 +303,23 @@ pub trait Observer: Send + Sync + 'static {
     /// Takes the events of one commit.
     fn observe(&self, events: &[StreamEvent]);
 }
+
+/// Why a delete failed.
+#[derive(Debug, thiserror::Error)]
+pub enum DeleteError {
+    /// 404 or 410.
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
+    /// 507 or 500.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<LookupError> for AppendError {
+    fn from(error: LookupError) -> Self {
+        match error {
+            LookupError::NotFound => Self::NotFound,
+            LookupError::Gone => Self::Gone,
+        }
+    }
+}
