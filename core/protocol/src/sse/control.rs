@@ -49,6 +49,17 @@ impl<'a> ControlEvent<'a> {
         }
     }
 
+    /// The same event, free of the text it was parsed from.
+    pub fn into_owned(self) -> ControlEvent<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        ControlEvent {
+            next_offset: owned(self.next_offset),
+            cursor: self.cursor.map(owned),
+            up_to_date: self.up_to_date,
+            stream_closed: self.stream_closed,
+        }
+    }
+
     /// Writes the payload as one line of compact JSON, absent fields left out.
     pub fn write_to(&self, out: &mut impl BufMut) {
         out.put_slice(b"{\"streamNextOffset\":");

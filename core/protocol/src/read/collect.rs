@@ -1,0 +1,99 @@
+//! Puts an answer's body together: one piece passes through, several are copied once
+//! into a buffer that is used again when the caller has let go of the last batch.
+
+use bytes::{Bytes, BytesMut};
+
+/// Largest buffer reserved on the word of a `Content-Length`.
+const MAX_RESERVE_BYTES: usize = 64 << 20;
+/// A smaller lone piece is copied: it must not keep the transport's read buffer alive.
+const COPY_UP_TO_BYTES: usize = 1024;
+
+#[derive(Debug, Default)]
+pub(super) struct Collector {
+    expected: Option<usize>,
+    first: Bytes,
+    buffer: BytesMut,
+}
+
+impl Collector {
+    /// Forgets what was collected and starts a body of this length, if it is known.
+    pub(super) fn start(&mut self, expected: Option<usize>) {
+        self.expected = expected;
+        self.first = Bytes::new();
+        self.buffer.clear();
+    }
+
+    pub(super) fn push(&mut self, piece: Bytes) {
+        if self.len() == 0 {
+            self.first = piece;
+            return;
+        }
+        if !self.first.is_empty() {
+            let first = std::mem::take(&mut self.first);
+            let expected = self.expected.unwrap_or_default().min(MAX_RESERVE_BYTES);
+            self.buffer.reserve(expected.max(first.len() + piece.len()));
+            self.buffer.extend_from_slice(&first);
+        }
+        self.buffer.extend_from_slice(&piece);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.first.len() + self.buffer.len()
+    }
+
+    /// The body so far; what follows starts anew.
+    pub(super) fn take(&mut self) -> Bytes {
+        if self.first.is_empty() {
+            return self.buffer.split().freeze();
+        }
+        let first = std::mem::take(&mut self.first);
+        if first.len() <= COPY_UP_TO_BYTES { Bytes::copy_from_slice(&first) } else { first }
+    }
+
+    /// Gives the buffer back to the allocator, before a long wait.
+    pub(super) fn release(&mut self) {
+        self.buffer = BytesMut::new();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_in_one_piece_is_not_copied() {
+        let piece = Bytes::from(vec![7; 5000]);
+        let mut collector = Collector::default();
+        collector.start(Some(5000));
+        collector.push(piece.clone());
+        assert_eq!(collector.take().as_ptr(), piece.as_ptr());
+    }
+
+    #[test]
+    fn pieces_arrive_in_order_and_the_buffer_is_used_again() {
+        let mut collector = Collector::default();
+        let mut addresses = Vec::new();
+        for _ in 0..3 {
+            collector.start(Some(6000));
+            for byte in 1..=3 {
+                collector.push(Bytes::from(vec![byte; 2000]));
+            }
+            let body = collector.take();
+            assert_eq!((body.len(), body[0], body[2000], body[5999]), (6000, 1, 2, 3));
+            addresses.push(body.as_ptr());
+        }
+        assert_eq!(addresses[0], addresses[2]);
+    }
+
+    #[test]
+    fn starting_again_forgets_the_unfinished_body() {
+        let mut collector = Collector::default();
+        for piece in ["ab", "cd"] {
+            collector.push(Bytes::from_static(piece.as_bytes()));
+        }
+        collector.start(None);
+        collector.push(Bytes::from_static(b"x"));
+        assert_eq!(collector.take(), "x");
+        assert_eq!(collector.len(), 0);
+    }
+}
