@@ -1,1 +1,116 @@
-fn main() {}
+//! Maintenance commands: `cargo xtask --help`. Start at `test.rs`, which runs all others
+//! but the benchmarks. Whatever a command needs beyond rustup and Node it installs into
+//! `.peers/`, which git ignores.
+
+#![allow(clippy::print_stdout, reason = "a command line tool reports on standard output")]
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+mod bench;
+mod cargo;
+mod checks;
+mod conformance;
+mod e2e;
+mod interop;
+mod lint;
+mod process;
+mod server;
+mod tally;
+mod test;
+mod tidy;
+mod tools;
+
+use process::Outcome;
+use tally::Tally;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Maintenance commands of this repository")]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run every check and test, or one part of them.
+    Test {
+        /// Only this part.
+        part: Option<test::Part>,
+    },
+    /// What the pipeline runs: the same as `test`.
+    Ci,
+    /// rustfmt and clippy over all targets, warnings refused.
+    Lint,
+    /// Format all Rust code and apply clippy's safe fixes.
+    Fixup,
+    /// The project's own rules: dependencies, protocol strings, file sizes.
+    Tidy,
+    /// Run a public conformance suite.
+    Conformance {
+        /// What is tested.
+        subject: Subject,
+        /// Only this store; both when absent.
+        #[arg(long)]
+        store: Option<conformance::Store>,
+        /// A server that runs already, instead of one of our own.
+        #[arg(long, conflicts_with = "store")]
+        url: Option<String>,
+        /// Only tests whose full name contains this pattern; totals are then not checked.
+        #[arg(long)]
+        filter: Option<String>,
+    },
+    /// Our client against the official servers, the official client against our server.
+    Interop,
+    /// The command line program from outside.
+    E2e,
+    /// Throughput, latency and memory beside the official packages.
+    Bench {
+        /// What is measured.
+        subject: bench::Subject,
+        #[command(flatten)]
+        options: bench::Options,
+    },
+    /// Remove everything that was installed into `.peers/`.
+    CleanPeers,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Subject {
+    /// `server/`, with npm `@durable-streams/server-conformance-tests`.
+    Server,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Args::parse().command {
+        Command::Test { part } => test::run(part),
+        Command::Ci => test::run(None),
+        Command::Lint => lint::run().and_then(Tally::verdict),
+        Command::Fixup => lint::fix(),
+        Command::Tidy => tidy::run().and_then(Tally::verdict),
+        Command::Conformance { subject: Subject::Server, store, url, filter } => {
+            conformance::run(store, url.as_deref(), filter.as_deref()).and_then(Tally::verdict)
+        }
+        Command::Interop => interop::run().and_then(Tally::verdict),
+        Command::E2e => e2e::run().and_then(Tally::verdict),
+        Command::Bench { subject, options } => bench::run(subject, &options),
+        Command::CleanPeers => clean_peers(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("xtask: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn clean_peers() -> Outcome<()> {
+    let peers = process::peers();
+    match std::fs::remove_dir_all(&peers) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(format!("cannot remove {}: {error}", peers.display()).into()),
+    }
+}

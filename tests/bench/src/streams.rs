@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::{http::Connection, memory::resident};
 
 /// Creates streams over several connections and tells how fast, and what they cost.
+/// Stops early when the server refuses one (a server that keeps descriptors per stream does).
 pub(crate) async fn create(
     server: SocketAddr,
     pid: Option<u32>,
@@ -18,32 +19,43 @@ pub(crate) async fn create(
 ) -> Result<Value, Box<dyn std::error::Error>> {
     let before = resident(pid);
     let started = Instant::now();
-    let workers: Vec<_> = (0..connections)
-        .map(|worker| {
-            tokio::spawn(async move {
-                let mut connection = Connection::open(server).await?;
-                for number in (worker..count).step_by(connections) {
-                    let path = format!("/v1/stream/many/{number}");
-                    let status = connection.send("PUT", &path, &[b'm'; 100]).await?;
-                    if status != 201 {
-                        return Err(std::io::Error::other(format!("PUT {path} answered {status}")));
-                    }
-                }
-                Ok(())
-            })
-        })
-        .collect();
+    let workers: Vec<_> =
+        (0..connections).map(|worker| tokio::spawn(create_every_nth(server, worker, connections, count))).collect();
+    let (mut created, mut refused) = (0, None);
     for worker in workers {
-        worker.await??;
+        let (count, refusal) = worker.await??;
+        created += count;
+        refused = refused.or(refusal);
     }
     let elapsed = started.elapsed();
     // Both servers write behind; what they settle at counts, not the peak of the load.
     tokio::time::sleep(Duration::from_secs(5)).await;
     let after = resident(pid);
+    let per_stream = before.zip(after).map(|(before, after)| after.saturating_sub(before) / created.max(1));
     Ok(json!({
-        "streams": count,
-        "creates_per_second": count as f64 / elapsed.as_secs_f64(),
+        "streams": created,
+        "refused_with": refused,
+        "creates_per_second": created as f64 / elapsed.as_secs_f64(),
         "resident_before_bytes": before,
         "resident_after_bytes": after,
+        "bytes_per_stream": per_stream,
     }))
+}
+
+/// Returns how many streams were created, and the status that ended it early.
+async fn create_every_nth(
+    server: SocketAddr,
+    first: usize,
+    step: usize,
+    count: usize,
+) -> std::io::Result<(u64, Option<u16>)> {
+    let mut connection = Connection::open(server).await?;
+    let mut created = 0;
+    for number in (first..count).step_by(step) {
+        match connection.send("PUT", &format!("/v1/stream/many/{number}"), &[b'm'; 100]).await? {
+            201 => created += 1,
+            refusal => return Ok((created, Some(refusal))),
+        }
+    }
+    Ok((created, None))
 }

@@ -1,0 +1,66 @@
+//! Measurements beside the official packages: one run, one machine, rounds that
+//! alternate, medians. Never part of `test`: figures of a busy machine prove nothing.
+
+use clap::{Args, ValueEnum};
+
+use crate::process::Outcome;
+
+mod client;
+mod server;
+mod table;
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Subject {
+    /// Our server beside crates.io `durable-streams` 0.1.5.
+    Server,
+    /// Our client beside bare reqwest and npm `@durable-streams/client` 0.2.7.
+    Client,
+}
+
+/// How long to measure.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Rounds; each measures every side once, and medians over rounds are reported.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Seconds per throughput measurement.
+    #[arg(long, default_value_t = 5)]
+    seconds: u32,
+    /// Only rows whose name contains this text.
+    #[arg(long)]
+    only: Option<String>,
+}
+
+impl Options {
+    fn wants(&self, row: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| row.contains(only.as_str()))
+    }
+}
+
+/// Measures, and prints a table in Markdown.
+pub(crate) fn run(subject: Subject, options: &Options) -> Outcome<()> {
+    println!("{}", machine());
+    let table = match subject {
+        Subject::Server => server::run(options)?,
+        Subject::Client => client::run(options)?,
+    };
+    println!("\n{table}");
+    Ok(())
+}
+
+/// Says what figures depend on: the processor, the cores, and what else runs.
+fn machine() -> String {
+    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    let first_value = |path: &str, key: &str| {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let line = text.lines().find(|line| line.starts_with(key)).unwrap_or_default().to_owned();
+        line.split_once(':').map_or(line.clone(), |(_, value)| value.trim().to_owned())
+    };
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').next().unwrap_or("?").to_owned();
+    format!(
+        "{cores} cores, {}; load before the run {load}; loader and server share the machine",
+        first_value("/proc/cpuinfo", "model name")
+    )
+}

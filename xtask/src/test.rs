@@ -1,0 +1,60 @@
+//! Every check and test in one run.
+
+use std::time::Instant;
+
+use clap::ValueEnum;
+
+use crate::{
+    cargo, conformance, e2e, interop, lint,
+    process::{Failure, Outcome},
+    tally::Tally,
+    tidy,
+};
+
+/// A part of the whole, in the order in which they run: quick ones first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Part {
+    /// The project's own rules.
+    Tidy,
+    /// rustfmt and clippy.
+    Lint,
+    /// `cargo test` over the workspace.
+    Rust,
+    /// The command line program from outside.
+    E2e,
+    /// Both directions against the official packages.
+    Interop,
+    /// The public server suite on both stores.
+    Conformance,
+}
+
+/// Runs one part or all, prints a summary, and closes with the totals alone on a line.
+pub(crate) fn run(only: Option<Part>) -> Outcome<()> {
+    let mut total = Tally::default();
+    let mut summary = Vec::new();
+    for part in Part::value_variants() {
+        if only.is_some_and(|only| only != *part) {
+            continue;
+        }
+        println!("\n=== {part:?}");
+        let started = Instant::now();
+        let tally = execute(*part).unwrap_or_else(|failure| Tally::of(&format!("{part:?}"), Err(failure)));
+        let line = format!("{:<12} {:>5} passed {:>4} failed", format!("{part:?}"), tally.passed, tally.failures.len());
+        summary.push(format!("{line} {:>6} s", started.elapsed().as_secs()));
+        total += tally;
+    }
+    println!("\n=== Summary\n{}", summary.join("\n"));
+    total.print();
+    if total.failures.is_empty() { Ok(()) } else { Err(Failure::from("tests failed")) }
+}
+
+fn execute(part: Part) -> Outcome<Tally> {
+    match part {
+        Part::Tidy => tidy::run(),
+        Part::Lint => lint::run(),
+        Part::Rust => cargo::test_workspace(),
+        Part::E2e => e2e::run(),
+        Part::Interop => interop::run(),
+        Part::Conformance => conformance::run(None, None, None),
+    }
+}

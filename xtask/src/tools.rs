@@ -1,0 +1,74 @@
+//! Programs that are not ours: found, or installed into `.peers/`.
+
+use std::path::PathBuf;
+
+use crate::{
+    cargo,
+    process::{Outcome, capture, command, peers, root, run},
+};
+
+/// The official Rust server, a black box to test and measure against.
+const PEER_CRATE: (&str, &str) = ("durable-streams", "0.1.5");
+/// Oldest Node that the public suite's test runner accepts.
+const NODE_MAJOR: u32 = 20;
+
+/// Installs the public npm packages, and returns the folder that holds them beside a
+/// copy of our own scripts: Node looks packages up from where a script is.
+pub(crate) fn npm_packages() -> Outcome<PathBuf> {
+    require_node()?;
+    let (source, target) = (root().join("tests/interop/node"), peers().join("npm"));
+    let io = |error: std::io::Error| format!("cannot fill {}: {error}", target.display());
+    std::fs::create_dir_all(&target).map_err(io)?;
+    let installed = std::fs::read(target.join("package.json")).ok();
+    let wanted = std::fs::read(source.join("package.json")).map_err(io)?;
+    for entry in std::fs::read_dir(&source).map_err(io)? {
+        let entry = entry.map_err(io)?;
+        std::fs::copy(entry.path(), target.join(entry.file_name())).map_err(io)?;
+    }
+    let marker = target.join("node_modules/.installed");
+    if installed.as_ref() == Some(&wanted) && marker.exists() {
+        return Ok(target);
+    }
+    println!("installing the official npm packages into {}", target.display());
+    let mut npm = command("npm");
+    npm.args(["install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error"]);
+    run(npm.current_dir(&target))?;
+    std::fs::write(marker, "").map_err(io)?;
+    Ok(target)
+}
+
+/// Returns the official Rust server's program, building it on first use.
+pub(crate) fn peer_server() -> Outcome<PathBuf> {
+    let folder = peers().join("cargo");
+    let program = folder.join("bin").join(format!("durable-streams-server{}", std::env::consts::EXE_SUFFIX));
+    if !program.exists() {
+        println!("installing the official Rust server into {}", folder.display());
+        cargo::install(PEER_CRATE.0, PEER_CRATE.1, &folder)?;
+    }
+    Ok(program)
+}
+
+/// Makes sure the load generator `wrk` is there.
+pub(crate) fn wrk() -> Outcome<()> {
+    let found = || command("wrk").arg("--version").output().is_ok();
+    if found() {
+        return Ok(());
+    }
+    println!("installing wrk");
+    // Best effort: without apt, or without the right to use it, the check below says what to do.
+    let _ = run(command("apt-get").args(["install", "-y", "-q", "wrk"]))
+        .or_else(|_| run(command("apt-get").args(["update", "-q"])))
+        .and_then(|()| run(command("apt-get").args(["install", "-y", "-q", "wrk"])));
+    if found() { Ok(()) } else { Err("wrk is missing; install it with your system's package manager".into()) }
+}
+
+/// Makes sure Node and npm are there and new enough.
+fn require_node() -> Outcome<()> {
+    const FIX: &str = "install Node.js 20 or newer with npm";
+    let version = capture(command("node").arg("--version")).map_err(|_| format!("node is missing; {FIX}"))?;
+    let major = version.trim().trim_start_matches('v').split('.').next().and_then(|major| major.parse::<u32>().ok());
+    if major.is_none_or(|major| major < NODE_MAJOR) {
+        return Err(format!("node is {}; {FIX}", version.trim()).into());
+    }
+    capture(command("npm").arg("--version")).map(drop).map_err(|_| format!("npm is missing; {FIX}").into())
+}
