@@ -3,7 +3,7 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use durable_streams_protocol::json_mode::{
-    self, JsonError, MAX_DEPTH, elements, messages, prefix_len, split, split_array, validate_array, validate_item,
+    JsonError, MAX_DEPTH, elements, messages, prefix_len, split, split_array, validate_array, validate_item,
 };
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -214,7 +214,7 @@ fn value() -> impl Strategy<Value = Vec<String>> {
     .prop_map(|token| vec![token]);
     scalar.prop_recursive(5, 40, 6, |inner| {
         let member = (
-            r#""[a-z\\n" ]{0,8}""#.prop_filter("one string", |key| json_mode::validate_item(key.as_bytes()).is_ok()),
+            r#""[a-z\\n" ]{0,8}""#.prop_filter("one string", |key| validate_item(key.as_bytes()).is_ok()),
             inner.clone(),
         );
         prop_oneof![

@@ -236,10 +236,10 @@ const fn not_an_array(at: usize) -> JsonError {
 
 impl JsonError {
     /// The same error in a text that starts `by` bytes earlier.
-    const fn moved_by(self, by: usize) -> Self {
-        match self {
-            Self::Syntax { at, reason } => Self::Syntax { at: at + by, reason },
-            other => other,
+    const fn moved_by(mut self, by: usize) -> Self {
+        if let Self::Syntax { at, .. } = &mut self {
+            *at += by;
         }
+        self
     }
 }
