@@ -1,1 +1,58 @@
-//! stub
+//! Client for Durable Streams: append-only streams over HTTP that can be resumed from any
+//! offset, tailed live, and written exactly once.
+//!
+//! What it is: [`Client`] and [`DurableStream`] with every operation of the protocol, a
+//! reader for catch-up, long-poll and server-sent events, an idempotent [`Producer`].
+//!
+//! What it is not: the rules of the protocol live in [`protocol`]; here are only the
+//! loops, the HTTP transport and the Rust API.
+//!
+//! Read next: [`DurableStream`] for the operations, [`error`] for the two levels of
+//! errors, [`transport`] and [`host`] for replacing the network and the clock.
+//!
+//! ```no_run
+//! use durable_streams::{Client, Offset};
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::builder().base_url("http://localhost:4437/v1/stream").build()?;
+//! let tides = client.stream("tides");
+//! tides.create().await?;
+//! tides.append(b"high").await?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod client;
+pub mod detailed;
+mod driver;
+pub mod error;
+pub mod host;
+mod options;
+pub mod producer;
+pub mod reader;
+mod stream;
+pub mod transport;
+
+pub use durable_streams_protocol as protocol;
+pub use durable_streams_protocol::{offset::Offset, retry::RetryPolicy};
+pub use http;
+#[cfg(feature = "rustls")]
+pub use reqwest;
+
+#[cfg(feature = "rustls")]
+pub use crate::transport::reqwest::client_builder as http_client_builder;
+pub use crate::{
+    client::{Client, ClientBuilder},
+    driver::exchange::BoxError,
+    error::{ErrorCode, Failure, InvalidHeaderError, NetworkError, ProducerError, StreamError},
+    options::{
+        AppendOptions, AppendResponse, CloseOptions, CloseResponse, CreateOptions, DeleteOptions, HeadOptions,
+        HeadResponse,
+    },
+    stream::DurableStream,
+};
+
+/// What nearly every program needs.
+pub mod prelude {
+    pub use crate::{Client, Offset, StreamError};
+}

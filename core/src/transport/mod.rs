@@ -2,28 +2,26 @@
 //! whole requests and pulls answer bodies piece by piece; [`reqwest`] is the
 //! default implementation, tests and hosts bring their own.
 
-use std::{future::Future, pin::Pin, time::Duration};
+use std::{future::Future, pin::Pin};
 
 use bytes::Bytes;
 pub use durable_streams_protocol::response::{ReplyHead, TransportFailure, TransportFailureKind};
 
+#[cfg(feature = "rustls")]
+pub mod reqwest;
+#[cfg(any(test, feature = "testing"))]
+pub mod scripted;
+
 /// A boxed future, as the object-safe [`Transport`] returns it.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Sends HTTP requests. Dropping a returned future or body aborts the exchange.
+/// Sends HTTP requests. Dropping a returned future or body aborts the exchange; that is
+/// also how the client enforces its time limits.
 pub trait Transport: Send + Sync + 'static {
     /// Sends one request and resolves with the answer's head; the body follows on demand.
-    /// Redirects to another origin must not carry credentials.
-    fn send(&self, request: http::Request<Bytes>, limits: Limits) -> BoxFuture<'_, Result<Reply, TransportFailure>>;
-}
-
-/// Time limits of one exchange.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Limits {
-    /// Whole exchange, body included; `None` = no limit.
-    pub total: Option<Duration>,
-    /// Longest silence between two pieces of the body; `None` = no limit.
-    pub idle: Option<Duration>,
+    /// Redirects are answers like others: the client follows them itself, so that
+    /// credentials never reach another origin.
+    fn send(&self, request: http::Request<Bytes>) -> BoxFuture<'_, Result<Reply, TransportFailure>>;
 }
 
 /// An answer whose body has not been read yet.
@@ -39,4 +37,10 @@ pub trait ReplyBody: Send {
     /// The next piece, or `None` at the clean end. A body shorter than announced is
     /// a [`TransportFailureKind::Broken`] failure, never a clean end.
     fn chunk(&mut self) -> BoxFuture<'_, Result<Option<Bytes>, TransportFailure>>;
+}
+
+impl std::fmt::Debug for Reply {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reply").field("head", &self.head).finish_non_exhaustive()
+    }
 }

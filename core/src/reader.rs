@@ -1,0 +1,1 @@
+//! Reading: batches with the offsets to resume from.
