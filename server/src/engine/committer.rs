@@ -307,6 +307,11 @@ impl Committer {
         if self.is_failed {
             return;
         }
+        if self.shared.hot_bytes.is_exceeded() {
+            for stream in self.shared.paths.read().values() {
+                stream.cool();
+            }
+        }
         let now = self.shared.options.clock.unix_ms();
         let expired: Vec<_> = self.expiring.values().filter(|stream| stream.is_expired(now)).cloned().collect();
         for stream in expired {

@@ -15,6 +15,8 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use durable_streams_protocol::offset::Position;
 
+use crate::store::Unit;
+
 /// How many neighbours are merged at once.
 const RUN: usize = 16;
 /// Times a byte is copied at most.
@@ -34,7 +36,7 @@ impl Budget {
         Self { used: AtomicUsize::new(0), limit }
     }
 
-    fn is_exceeded(&self) -> bool {
+    pub(super) fn is_exceeded(&self) -> bool {
         self.used.load(Ordering::Relaxed) > self.limit
     }
 }
@@ -131,6 +133,19 @@ impl HotTail {
             index += 1;
         }
         Look::Hit(found)
+    }
+
+    /// Takes over units read from the store, when they reach further back than what is
+    /// hot and end at the tail.
+    pub(super) fn warm(&mut self, units: &[Unit], limit: usize) {
+        let Some(first) = units.first() else { return };
+        if self.budget.is_exceeded() || self.segments.front().is_some_and(|hot| hot.at <= first.at.0) {
+            return;
+        }
+        self.clear();
+        for unit in units {
+            self.push(unit.at, unit.data.clone(), limit);
+        }
     }
 
     /// Drops everything.

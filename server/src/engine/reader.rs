@@ -132,6 +132,12 @@ impl Reader {
                 break;
             }
         }
+        if at == tail && !self.engine.store.is_volatile() {
+            let limit = self.engine.options.hot_bytes_per_stream;
+            if max_bytes - budget.min(max_bytes) <= limit {
+                self.stream.warm(&found, limit);
+            }
+        }
         Ok(gather(found))
     }
 

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     path::StreamPath,
-    store::{Checkpoint, StoredExpiry, StoredSource, StreamId, StreamRecord},
+    store::{Checkpoint, StoredExpiry, StoredSource, StreamId, StreamRecord, Unit},
 };
 
 /// A stream's incarnation.
@@ -347,6 +347,23 @@ impl Stream {
             is_closed: published.is_closed,
             gone: published.gone,
             hot: if from < published.tail { published.hot.look(from, max_bytes) } else { super::hot::Look::Cold },
+        }
+    }
+
+    /// Keeps units read from the store hot, if they end at the tail.
+    pub(super) fn warm(&self, units: &[Unit], hot_limit: usize) {
+        let Some(last) = units.last() else { return };
+        let mut published = self.published.lock();
+        if published.gone.is_none() && last.end() == published.tail {
+            published.hot.warm(units, hot_limit);
+        }
+    }
+
+    /// Drops hot data nobody waits for.
+    pub(super) fn cool(&self) {
+        let mut published = self.published.lock();
+        if published.wake.as_ref().is_none_or(|wake| wake.receiver_count() == 0) {
+            published.hot.clear();
         }
     }
 

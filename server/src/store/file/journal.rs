@@ -92,9 +92,22 @@ fn walk(path: &Path) -> Result<(u64, Option<Torn>), String> {
         at += len;
     }
     let rest = &bytes[at..];
-    let Some(last) = rest.iter().rposition(|byte| *byte != 0) else { return Ok((batches, None)) };
-    let torn = Torn { at: at as u64, len: last as u64 + 1, batch_follows: holds_batch(&rest[1..]) };
+    let written = without_trailing_zeros(rest);
+    if written.is_empty() {
+        return Ok((batches, None));
+    }
+    let torn = Torn { at: at as u64, len: written.len() as u64, batch_follows: holds_batch(&written[1..]) };
     Ok((batches, Some(torn)))
+}
+
+/// Journals are preallocated: most of a file may be zeros, so they go a block at a time.
+fn without_trailing_zeros(mut bytes: &[u8]) -> &[u8] {
+    const ZEROS: [u8; 4096] = [0; 4096];
+    while let Some(rest) = bytes.strip_suffix(&ZEROS) {
+        bytes = rest;
+    }
+    let len = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    &bytes[..len]
 }
 
 /// Whether a whole batch of at least one item starts anywhere in the bytes.
@@ -181,7 +194,7 @@ fn set_aside(path: &Path, at: u64) -> io::Result<PathBuf> {
     let mut tail = Vec::new();
     journal.seek(SeekFrom::Start(at))?;
     journal.read_to_end(&mut tail)?;
-    tail.truncate(tail.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1));
+    tail.truncate(without_trailing_zeros(&tail).len());
     let aside = path.with_extension(format!("torn-{at}"));
     let mut copy = File::create(&aside)?;
     copy.write_all(&tail)?;

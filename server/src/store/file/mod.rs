@@ -8,6 +8,7 @@
 mod codec;
 mod directory;
 mod journal;
+mod purge;
 
 use std::{
     path::Path,
@@ -47,6 +48,7 @@ pub struct FileStore {
     units: Keyspace,
     kv: Keyspace,
     purge: Keyspace,
+    purger: purge::Purger,
     meta: Keyspace,
     directory: std::path::PathBuf,
     /// Held for as long as the store lives.
@@ -59,8 +61,6 @@ pub struct FileStore {
 }
 
 const CLEAN: &[u8] = b"clean";
-/// How many unit rows of removed streams one batch drops.
-const PURGE_ROWS: usize = 4096;
 
 impl FileStore {
     /// Opens or creates a data directory. Verifies the journal first: a torn tail is
@@ -81,14 +81,12 @@ impl FileStore {
                 );
             }
         }
-        let store = Self::open_engine(&data, &directory, lock, options).map_err(|error| {
+        Self::open_engine(&data, &directory, lock, options).map_err(|error| {
             refuse(match error {
                 fjall::Error::Locked => format!("{} is in use by another process", data.display()),
                 other => format!("{}: {other}", data.display()),
             })
-        })?;
-        store.finish_purges().map_err(|error| refuse(error.to_string()))?;
-        Ok(store)
+        })
     }
 
     fn open_engine(data: &Path, directory: &Path, lock: std::fs::File, options: FileOptions) -> fjall::Result<Self> {
@@ -110,12 +108,14 @@ impl FileStore {
         let purge = database.keyspace("purge", small)?;
         let meta = database.keyspace("meta", small)?;
         let was_clean = meta.get(CLEAN)?.is_some();
+        let purger = purge::Purger::start(database.clone(), units.clone(), purge.clone())?;
         Ok(Self {
             database,
             streams,
             units,
             kv,
             purge,
+            purger,
             meta,
             directory: directory.to_path_buf(),
             _lock: lock,
@@ -143,33 +143,6 @@ impl FileStore {
                 StoreError::failed("committing", error)
             }
         })
-    }
-
-    /// Drops the units of streams removed earlier; restartable at any point.
-    fn finish_purges(&self) -> Result<(), StoreError> {
-        let ids: Vec<_> = self.purge.iter().map(|entry| entry.key()).collect::<Result<_, _>>().map_err(reading)?;
-        for id in ids {
-            let Some(id) = id.first_chunk::<8>().map(|id| u64::from_be_bytes(*id)) else { continue };
-            self.purge_units(id)?;
-        }
-        Ok(())
-    }
-
-    fn purge_units(&self, stream: StreamId) -> Result<(), StoreError> {
-        loop {
-            let mut batch = self.batch(PURGE_ROWS);
-            for row in self.units.prefix(stream.to_be_bytes()).take(PURGE_ROWS) {
-                batch.remove(&self.units, row.key().map_err(reading)?);
-            }
-            let is_last = batch.len() < PURGE_ROWS;
-            if is_last {
-                batch.remove(&self.purge, stream.to_be_bytes());
-            }
-            self.finish(batch)?;
-            if is_last {
-                return Ok(());
-            }
-        }
     }
 
     fn later_units(&self, record: &StreamRecord) -> Result<Vec<LaterUnit>, StoreError> {
@@ -230,7 +203,8 @@ impl Store for FileStore {
             }
         }
         self.finish(batch)?;
-        removed.into_iter().try_for_each(|stream| self.purge_units(stream))
+        removed.into_iter().for_each(|stream| self.purger.add(stream));
+        Ok(())
     }
 
     fn read(
