@@ -163,6 +163,16 @@ impl Reader {
     }
 }
 
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reader")
+            .field("path", &self.stream.path().as_str())
+            .field("position", &self.position)
+            .field("is_live", &self.wake.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
 impl Drop for Reader {
     fn drop(&mut self) {
         if self.wake.is_some() {
