@@ -14,12 +14,12 @@ use std::collections::VecDeque;
 
 use bytes::{Buf, Bytes};
 use http::{
-    HeaderValue, StatusCode,
+    HeaderMap, HeaderValue, StatusCode,
     header::{CACHE_CONTROL, CONTENT_LENGTH},
 };
 
 use super::{
-    Batch, LiveMode, Notice, ReadEvent, ReadFailure, ReadOptions, Step,
+    Batch, FailureCause, LiveMode, Notice, ReadEvent, ReadFailure, ReadOptions, Step,
     collect::Collector,
     events::{EventBody, Unit},
     json,
@@ -81,7 +81,7 @@ enum Phase {
     /// Events are coming.
     Streaming { status: u16, since: Time, moved: bool, body: EventBody },
     /// The body of a refusal is coming, wanted for its message only.
-    Refused { refusal: Box<Refusal>, status: StatusCode, text: Vec<u8> },
+    Refused { refusal: Box<Refusal>, status: StatusCode, headers: Box<HeaderMap>, text: Vec<u8> },
     /// Nothing to do before `until`.
     Pausing { until: Time },
     /// No request will follow.
@@ -171,7 +171,10 @@ impl ReadMachine {
             Err(refusal) if exchange.mode == Mode::Sse && refuses_sse(head.status, &refusal) => {
                 self.give_sse_up("the server does not answer with server-sent events");
             }
-            Err(refusal) => self.phase = Phase::Refused { refusal, status: head.status, text: Vec::new() },
+            Err(refusal) => {
+                let headers = Box::new(head.headers.clone());
+                self.phase = Phase::Refused { refusal, status: head.status, headers, text: Vec::new() };
+            }
         }
     }
 
@@ -227,7 +230,7 @@ impl ReadMachine {
                 self.phase = Phase::Pausing { until: self.pace.poll_ended(now, now.saturating_sub(exchange.since)) };
             }
             Phase::Waiting { .. } | Phase::Collecting { .. } => {
-                self.retry_or_report(now, AttemptEnd::Failed(failure.kind), ReadFailure::Transport(failure))
+                self.retry_or_report(now, AttemptEnd::Failed(failure.kind), FailureCause::Transport(failure))
             }
             // Data without its control event goes with the connection and is read again.
             Phase::Streaming { since, moved, .. } => self.connection_ended(now, since, moved),
@@ -307,11 +310,11 @@ impl ReadMachine {
         let next_offset = match read.next_offset.as_deref().map(Offset::new) {
             // Waiting at `now` again would skip what arrives in between.
             None if self.offset.is_now() && !read.closed => {
-                return self.report(now, ReadFailure::parse(status, "`Stream-Next-Offset` is missing"));
+                return self.report(now, FailureCause::parse(status, "`Stream-Next-Offset` is missing"));
             }
             None => self.offset.clone(),
             Some(Offset::Now) => {
-                let failure = ReadFailure::parse(status, "`Stream-Next-Offset` is the sentinel \"now\"");
+                let failure = FailureCause::parse(status, "`Stream-Next-Offset` is the sentinel \"now\"");
                 return self.report(now, failure);
             }
             Some(offset) => offset,
@@ -371,7 +374,7 @@ impl ReadMachine {
             let body = if body.is_empty() && !moved { Bytes::from_static(json::EMPTY) } else { body };
             match json::array(body) {
                 Ok(array) => (array.text, array.is_empty),
-                Err(reason) => return self.report(now, ReadFailure::parse(answer.status, reason)),
+                Err(reason) => return self.report(now, FailureCause::parse(answer.status, reason)),
             }
         } else {
             let is_empty = body.is_empty();
@@ -403,7 +406,7 @@ impl ReadMachine {
 
     /// Refuses answers that would make the read loop: a catch-up that neither moves nor is up
     /// to date, and data that leaves the offset where it was.
-    fn check_progress(&self, mode: Mode, moved: bool, answer: &Answer, is_empty: bool) -> Result<(), ReadFailure> {
+    fn check_progress(&self, mode: Mode, moved: bool, answer: &Answer, is_empty: bool) -> Result<(), FailureCause> {
         if moved || answer.closed {
             return Ok(());
         }
@@ -412,7 +415,7 @@ impl ReadMachine {
             Mode::LongPoll if !is_empty => "the answer carries data but leaves the offset where it was",
             Mode::CatchUp | Mode::LongPoll | Mode::Sse => return Ok(()),
         };
-        Err(ReadFailure::parse(answer.status, format!("{reason}: {}", self.offset)))
+        Err(FailureCause::parse(answer.status, format!("{reason}: {}", self.offset)))
     }
 
     /// Hands out what has been collected of a very large answer. The offset stays: only the
@@ -443,7 +446,7 @@ impl ReadMachine {
             let status = *status;
             match body.next_unit() {
                 None => return,
-                Some(Err(reason)) => return self.report(now, ReadFailure::parse(status, reason)),
+                Some(Err(reason)) => return self.report(now, FailureCause::parse(status, reason)),
                 Some(Ok(unit)) => self.take_unit(now, status, unit),
             }
         }
@@ -532,37 +535,37 @@ impl ReadMachine {
             "the answer's offset {received} sorts before {}, which was read already: a stale cache, or the stream was deleted and created again",
             self.offset
         );
-        self.retry_stale(now, ReadFailure::refused(ErrorCode::OffsetWentBackwards, status, detail));
+        self.retry_stale(now, FailureCause::broken(ErrorCode::OffsetWentBackwards, status, detail));
     }
 
     /// Asks once more, past caches, before the failure goes to the caller.
-    fn retry_stale(&mut self, now: Time, failure: ReadFailure) {
+    fn retry_stale(&mut self, now: Time, cause: FailureCause) {
         self.ahead = Ahead::None;
         if self.stale_answers < STALE_ANSWERS_TOLERATED {
             self.stale_answers += 1;
             self.phase = Phase::Ready;
         } else {
-            self.report(now, failure);
+            self.report(now, cause);
         }
     }
 
     fn settle_refusal(&mut self, now: Time) {
-        let Phase::Refused { mut refusal, status, text } = std::mem::replace(&mut self.phase, Phase::Ready) else {
+        let Phase::Refused { refusal, status, headers, text } = std::mem::replace(&mut self.phase, Phase::Ready) else {
             return;
         };
-        let words = String::from_utf8_lossy(&text);
-        let words = words.trim();
-        if !words.is_empty() && refusal.code != ErrorCode::ParseError {
-            refusal.detail = format!("{}; the server says: {words}", refusal.detail);
-        }
-        self.retry_or_report(now, AttemptEnd::Answered(status), ReadFailure::Refused(refusal));
+        let server_text = String::from_utf8_lossy(&text).trim().to_owned();
+        self.retry_or_report(
+            now,
+            AttemptEnd::Answered(status),
+            FailureCause::Refused { refusal, headers, server_text },
+        );
     }
 
-    fn retry_or_report(&mut self, now: Time, end: AttemptEnd, failure: ReadFailure) {
+    fn retry_or_report(&mut self, now: Time, end: AttemptEnd, cause: FailureCause) {
         self.ahead = Ahead::None;
-        let floor = match &failure {
-            ReadFailure::Refused(refusal) => refusal.facts.retry_after,
-            ReadFailure::Transport(_) => None,
+        let floor = match &cause {
+            FailureCause::Refused { refusal, .. } => refusal.facts.retry_after,
+            FailureCause::Transport(_) => None,
         };
         // Live reads reconnect without limit once the server has shown that it works.
         let unlimited = self.options.live.is_live() && self.succeeded;
@@ -573,16 +576,17 @@ impl ReadMachine {
             .flatten();
         match retry_at {
             Some(until) => self.phase = Phase::Pausing { until },
-            None => self.report(now, failure),
+            None => self.report(now, cause),
         }
     }
 
     /// Gives a failure to the caller. The position stays, so that the next poll asks again.
-    fn report(&mut self, now: Time, failure: ReadFailure) {
+    fn report(&mut self, now: Time, cause: FailureCause) {
         self.ahead = Ahead::None;
         self.stale_answers = 0;
+        let attempts = self.pace.attempts();
         self.phase = Phase::Pausing { until: self.pace.reported(now, &self.options.retry) };
-        self.events.push_back(ReadEvent::Failed(failure));
+        self.events.push_back(ReadEvent::Failed(ReadFailure { cause, attempts }));
     }
 
     fn end(&mut self) {

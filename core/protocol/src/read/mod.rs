@@ -6,6 +6,7 @@
 //! pairs SSE data with its control event, `pace` decides how soon to ask again.
 
 use bytes::Bytes;
+use http::HeaderMap;
 
 use crate::{
     Time,
@@ -82,9 +83,25 @@ pub struct Batch {
 
 /// Why a read stopped for now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ReadFailure {
+pub struct ReadFailure {
+    /// What went wrong.
+    pub cause: FailureCause,
+    /// How many times in a row the request failed, this one included.
+    pub attempts: u32,
+}
+
+/// What went wrong with a request of a read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FailureCause {
     /// The server answered, and refused or broke the protocol.
-    Refused(Box<Refusal>),
+    Refused {
+        /// What the answer means.
+        refusal: Box<Refusal>,
+        /// The answer's headers.
+        headers: Box<HeaderMap>,
+        /// The start of the answer's text, for people only.
+        server_text: String,
+    },
     /// No whole answer arrived.
     Transport(TransportFailure),
 }
@@ -99,22 +116,26 @@ pub enum Notice {
     },
 }
 
-impl ReadFailure {
+impl FailureCause {
     /// The code callers branch on.
     pub fn code(&self) -> ErrorCode {
         match self {
-            Self::Refused(refusal) => refusal.code,
+            Self::Refused { refusal, .. } => refusal.code,
             Self::Transport(failure) => failure.kind.code(),
         }
     }
 
-    /// The failure of an answer that breaks the protocol.
-    pub fn parse(status: u16, detail: impl Into<String>) -> Self {
-        Self::refused(ErrorCode::ParseError, status, detail)
+    /// An accepted answer turned out to break the protocol.
+    fn broken(code: ErrorCode, status: u16, detail: impl Into<String>) -> Self {
+        let facts = Facts { status: Some(status), ..Facts::default() };
+        Self::Refused {
+            refusal: Box::new(Refusal { code, facts, detail: detail.into() }),
+            headers: Box::default(),
+            server_text: String::new(),
+        }
     }
 
-    fn refused(code: ErrorCode, status: u16, detail: impl Into<String>) -> Self {
-        let facts = Facts { status: Some(status), ..Facts::default() };
-        Self::Refused(Box::new(Refusal { code, facts, detail: detail.into() }))
+    fn parse(status: u16, detail: impl Into<String>) -> Self {
+        Self::broken(ErrorCode::ParseError, status, detail)
     }
 }

@@ -62,6 +62,11 @@ impl Pace {
         Some(now + delay)
     }
 
+    /// How many attempts in a row have failed, counting the one that is failing now.
+    pub(super) const fn attempts(&self) -> u32 {
+        self.failed_attempts.saturating_add(1)
+    }
+
     /// A failure goes to the caller, who may ask again: from when on that sends a request.
     /// The first time at once; a caller that ignores errors must not hammer the server.
     pub(super) fn reported(&mut self, now: Time, policy: &RetryPolicy) -> Time {
