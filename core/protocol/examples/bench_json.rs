@@ -4,7 +4,8 @@
 //!
 //! `cargo run --release -p durable-streams-protocol --example bench_json`
 
-#![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs)]
+// A benchmark reads the clock and prints; the library does neither.
+#![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::unwrap_used, missing_docs)]
 
 use std::{
     fmt::Write,
