@@ -19,11 +19,13 @@
 
 mod failure;
 mod reply;
+#[cfg(test)]
+mod simulation;
 mod slot;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::VecDeque, ops::Range};
+use std::{collections::VecDeque, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -150,7 +152,7 @@ pub enum Event {
         /// Length of those concerned. Units: bytes of the bodies.
         body_bytes: usize,
         /// Why.
-        failure: Failure,
+        failure: Arc<Failure>,
     },
     /// A new epoch is in use, by claim, restart or roll-over.
     EpochRaised {
@@ -160,7 +162,7 @@ pub enum Event {
     /// The closing request was accepted.
     Closed(Closed),
     /// The closing request met no answer within the retries; `close` sends it again.
-    CloseUnanswered(Failure),
+    CloseUnanswered(Arc<Failure>),
 }
 
 /// The result of closing the stream.
@@ -211,7 +213,7 @@ enum Phase {
     Closing,
     Closed(Closed),
     Detached,
-    Failed(Failure),
+    Failed(Arc<Failure>),
 }
 
 impl ProducerWindow {
@@ -249,18 +251,18 @@ impl ProducerWindow {
 
     /// Takes a sealed batch, which must not be empty, and returns its number.
     /// Errors: ALREADY_CLOSED after `close` or `detach`; the failure after a failed batch.
-    pub fn seal(&mut self, body: Bytes, message_count: u64) -> Result<u64, Failure> {
+    pub fn seal(&mut self, body: Bytes, message_count: u64) -> Result<u64, Arc<Failure>> {
         self.check_open()?;
         Ok(self.enqueue(body, message_count, false))
     }
 
     /// Whether batches are taken; the error says why not.
-    pub fn check_open(&self) -> Result<(), Failure> {
+    pub fn check_open(&self) -> Result<(), Arc<Failure>> {
         match &self.phase {
             Phase::Open => Ok(()),
-            Phase::Closing | Phase::Closed(_) => Err(self.refusal("the producer was closed")),
-            Phase::Detached => Err(self.refusal("the producer was detached")),
-            Phase::Failed(failure) => Err(failure.clone()),
+            Phase::Closing | Phase::Closed(_) => Err(Arc::new(self.refusal("the producer was closed"))),
+            Phase::Detached => Err(Arc::new(self.refusal("the producer was detached"))),
+            Phase::Failed(failure) => Err(Arc::clone(failure)),
         }
     }
 
@@ -269,7 +271,7 @@ impl ProducerWindow {
     /// or [`Event::Failed`]. Repeating is fine: while closing, the first body stays in
     /// force; an unanswered closing request is sent again.
     /// Errors: ALREADY_CLOSED after `detach`; the failure after a failed batch.
-    pub fn close(&mut self, body: Bytes, message_count: u64) -> Result<(), Failure> {
+    pub fn close(&mut self, body: Bytes, message_count: u64) -> Result<(), Arc<Failure>> {
         match &self.phase {
             Phase::Open => {
                 self.phase = Phase::Closing;
@@ -299,7 +301,7 @@ impl ProducerWindow {
     /// settled. Revives a producer that failed, unless the stream is closed. The new
     /// epoch is above any the server named.
     /// Errors: ALREADY_CLOSED after `close` or `detach`; the failure if it cannot be revived.
-    pub fn restart(&mut self) -> Result<(), Failure> {
+    pub fn restart(&mut self) -> Result<(), Arc<Failure>> {
         match &self.phase {
             Phase::Failed(failure) if failure.code != ErrorCode::StreamClosed => self.phase = Phase::Open,
             Phase::Open | Phase::Closing | Phase::Closed(_) | Phase::Detached | Phase::Failed(_) => {
@@ -390,7 +392,7 @@ impl ProducerWindow {
     }
 
     /// Why the producer failed, if it did.
-    pub const fn failure(&self) -> Option<&Failure> {
+    pub const fn failure(&self) -> Option<&Arc<Failure>> {
         if let Phase::Failed(failure) = &self.phase { Some(failure) } else { None }
     }
 
@@ -648,7 +650,7 @@ impl ProducerWindow {
         } else if self.slots[index].batch.closes {
             self.slots[index].stage = Stage::Unanswered;
             let failure = self.failure_at(index, refusal);
-            self.events.push_back(Event::CloseUnanswered(failure));
+            self.events.push_back(Event::CloseUnanswered(Arc::new(failure)));
         } else {
             let failure = self.failure_at(index, refusal);
             self.fail_from(index, failure);
@@ -658,6 +660,7 @@ impl ProducerWindow {
     /// Fails the batch at `index` and everything after it: the server can never accept a
     /// later seq.
     fn fail_from(&mut self, index: usize, failure: Failure) {
+        let failure = Arc::new(failure);
         let index = index.min(self.slots.len());
         let first = self.slots.get(index).map(|slot| &slot.batch).or_else(|| self.queued.front());
         let first = first.map_or(self.next_batch, |batch| batch.number);
@@ -671,7 +674,7 @@ impl ProducerWindow {
         self.is_claiming &= !self.slots.is_empty();
         self.restart_at = None;
         if !matches!(self.phase, Phase::Failed(_)) {
-            self.phase = Phase::Failed(failure.clone());
+            self.phase = Phase::Failed(Arc::clone(&failure));
         }
         self.events.push_back(Event::Failed { batches: first..self.next_batch, message_count, body_bytes, failure });
     }

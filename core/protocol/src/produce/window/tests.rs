@@ -1,4 +1,5 @@
 //! The table of protocol.md §20, row by row, in virtual time.
+#![allow(clippy::wildcard_enum_match_arm, reason = "a test names the one variant it expects")]
 
 use http::{HeaderMap, HeaderName, StatusCode};
 
@@ -32,7 +33,7 @@ fn window(options: WindowOptions, count: u64) -> ProducerWindow {
     window
 }
 
-fn seal(window: &mut ProducerWindow, body: &str) -> Result<u64, Failure> {
+fn seal(window: &mut ProducerWindow, body: &str) -> Result<u64, Arc<Failure>> {
     window.seal(Bytes::copy_from_slice(body.as_bytes()), 1)
 }
 
@@ -97,7 +98,7 @@ fn acknowledged(window: &mut ProducerWindow) -> (u64, Option<Offset>, bool) {
     }
 }
 
-fn failed(window: &mut ProducerWindow) -> (Range<u64>, Failure) {
+fn failed(window: &mut ProducerWindow) -> (Range<u64>, Arc<Failure>) {
     match event(window) {
         Event::Failed { batches, failure, .. } => (batches, failure),
         other => panic!("expected a failure, got {other:?}"),
