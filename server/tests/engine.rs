@@ -459,3 +459,31 @@ async fn a_cold_read_is_the_same_as_a_hot_one() {
     assert_eq!(read_all(&engine, &stream, ReadFrom::At(hot.1)).await.0, b"tail");
     engine.close().await;
 }
+
+#[tokio::test]
+async fn a_stepped_engine_commits_when_told() {
+    let (engine, mut stepper) =
+        Engine::open_stepped(EngineOptions::default(), Arc::new(MemoryStore::new())).expect("opens");
+    let stream = path("/s/a");
+    let create = tokio::spawn({
+        let (engine, stream) = (engine.clone(), stream.clone());
+        async move { engine.create(stream, text_stream()).await }
+    });
+    tokio::task::yield_now().await;
+    assert_eq!(engine.head(&stream).err(), Some(LookupError::NotFound));
+    assert_eq!(stepper.step(), 1);
+    assert!(create.await.expect("no panic").expect("created").is_new);
+    engine.head(&stream).expect("visible now");
+    stepper.finish();
+}
+
+#[test]
+fn dropping_the_last_handle_ends_the_committer_and_unlocks_the_directory() {
+    let directory = tempfile::tempdir().expect("a directory");
+    drop(open_file(directory.path()));
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while FileStore::open(directory.path(), FileOptions::default()).is_err() {
+        assert!(std::time::Instant::now() < deadline, "the directory stays locked");
+        std::thread::yield_now();
+    }
+}

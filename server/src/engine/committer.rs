@@ -114,6 +114,12 @@ impl Queue {
     }
 }
 
+impl Queue {
+    fn take_now(&self, commands: &mut Vec<Command>) {
+        std::mem::swap(&mut self.state.lock().commands, commands);
+    }
+}
+
 /// Counts of the commit path, for metrics.
 #[derive(Debug, Default)]
 pub struct CommitStats {
@@ -171,19 +177,23 @@ impl Committer {
         let mut commands = Vec::new();
         let mut next_sweep = Instant::now() + SWEEP_EVERY;
         while self.shared.queue.take(&mut commands, next_sweep) {
-            for command in commands.drain(..) {
-                self.carry_out(command);
-                if self.transaction.bytes >= MAX_GROUP_BYTES {
-                    self.commit();
-                }
-            }
-            self.commit();
+            self.carry_out_all(&mut commands);
             if Instant::now() >= next_sweep {
                 self.sweep();
                 next_sweep = Instant::now() + SWEEP_EVERY;
             }
         }
         self.finish();
+    }
+
+    fn carry_out_all(&mut self, commands: &mut Vec<Command>) {
+        for command in commands.drain(..) {
+            self.carry_out(command);
+            if self.transaction.bytes >= MAX_GROUP_BYTES {
+                self.commit();
+            }
+        }
+        self.commit();
     }
 
     fn carry_out(&mut self, command: Command) {
@@ -354,6 +364,40 @@ impl Committer {
         if let Err(error) = self.shared.store.close() {
             tracing::error!(%error, "the store did not close cleanly; the next start recovers");
         }
+    }
+}
+
+/// The committer without its thread: its owner says when it works. For hosts with
+/// their own loop and for simulation, where every step must be repeatable.
+pub struct Stepper {
+    committer: Committer,
+    commands: Vec<Command>,
+    next_sweep_unix_ms: u64,
+}
+
+impl Stepper {
+    pub(super) const fn new(committer: Committer) -> Self {
+        Self { committer, commands: Vec::new(), next_sweep_unix_ms: 0 }
+    }
+
+    /// Carries out everything queued so far in one commit, and looks at expiring streams
+    /// when it is time by the engine's clock. Returns how many requests there were.
+    pub fn step(&mut self) -> usize {
+        self.committer.shared.queue.take_now(&mut self.commands);
+        let count = self.commands.len();
+        self.committer.carry_out_all(&mut self.commands);
+        let now = self.committer.shared.options.clock.unix_ms();
+        if now >= self.next_sweep_unix_ms {
+            self.committer.sweep();
+            self.next_sweep_unix_ms = now + u64::try_from(SWEEP_EVERY.as_millis()).unwrap_or(u64::MAX);
+        }
+        count
+    }
+
+    /// Checkpoints all streams and closes the store.
+    pub fn finish(mut self) {
+        self.step();
+        self.committer.finish();
     }
 }
 

@@ -30,11 +30,6 @@ use durable_streams_protocol::{json_mode, offset::Position, offset::ReadFrom};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::oneshot;
 
-pub use self::{
-    committer::CommitStats,
-    options::{Clock, EngineOptions, SystemClock},
-    reader::Reader,
-};
 use self::{
     committer::{Command, Committer, Queue},
     stream::{Lifecycle, Stream},
@@ -42,6 +37,11 @@ use self::{
         AppendError, AppendRequest, Appended, CreateError, CreateRequest, Created, DeleteError, LookupError, Observer,
         ReadError, StreamInfo,
     },
+};
+pub use self::{
+    committer::{CommitStats, Stepper},
+    options::{Clock, EngineOptions, SystemClock},
+    reader::Reader,
 };
 use crate::{
     path::StreamPath,
@@ -52,6 +52,16 @@ use crate::{
 #[derive(Clone)]
 pub struct Engine {
     shared: Arc<Shared>,
+    _last: Arc<StopWhenLast>,
+}
+
+/// Ends the committer when the last handle goes away.
+struct StopWhenLast(Arc<Shared>);
+
+impl Drop for StopWhenLast {
+    fn drop(&mut self) {
+        self.0.queue.stop();
+    }
 }
 
 /// What callers and the committer share.
@@ -70,6 +80,22 @@ pub(crate) struct Shared {
 impl Engine {
     /// Loads the store's streams and starts the committer thread.
     pub fn open(options: EngineOptions, store: Arc<dyn Store>) -> Result<Self, StoreError> {
+        let (engine, committer) = Self::load(options, store)?;
+        let handle = std::thread::Builder::new()
+            .name("ds-commit".to_owned())
+            .spawn(move || committer.run())
+            .map_err(|error| StoreError::failed("starting the committer thread", error))?;
+        *engine.shared.committer.lock() = Some(handle);
+        Ok(engine)
+    }
+
+    /// Loads the store's streams; the caller drives the commits by [`Stepper::step`].
+    pub fn open_stepped(options: EngineOptions, store: Arc<dyn Store>) -> Result<(Self, Stepper), StoreError> {
+        let (engine, committer) = Self::load(options, store)?;
+        Ok((engine, Stepper::new(committer)))
+    }
+
+    fn load(options: EngineOptions, store: Arc<dyn Store>) -> Result<(Self, Committer), StoreError> {
         let hot_bytes = Arc::new(hot::Budget::new(options.hot_bytes_total));
         let recovered = recover::load(&*store, &options, &hot_bytes)?;
         let shared = Arc::new(Shared {
@@ -84,12 +110,8 @@ impl Engine {
             committer: Mutex::new(None),
         });
         let committer = Committer::new(Arc::clone(&shared), recovered.next_id, recovered.expiring);
-        let handle = std::thread::Builder::new()
-            .name("ds-commit".to_owned())
-            .spawn(move || committer.run())
-            .map_err(|error| StoreError::failed("starting the committer thread", error))?;
-        *shared.committer.lock() = Some(handle);
-        Ok(Self { shared })
+        let last = Arc::new(StopWhenLast(Arc::clone(&shared)));
+        Ok((Self { shared, _last: last }, committer))
     }
 
     /// Creates a stream, or confirms one with the same settings (protocol.md §5).
@@ -218,12 +240,6 @@ impl Engine {
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine").field("stream_count", &self.stream_count()).finish_non_exhaustive()
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        self.queue.stop();
     }
 }
 
