@@ -6,6 +6,12 @@
 //! Read next: [`engine`] for the life of an append, [`store`] for what a store
 //! promises, [`http`] for the surface.
 
+mod backend;
 pub mod engine;
+pub mod http;
+mod metrics;
 pub mod path;
+pub mod server;
 pub mod store;
+pub mod subscriptions;
+mod tls;
