@@ -6,3 +6,6 @@ pub(crate) mod exchange;
 pub(crate) mod limits;
 pub(crate) mod one_shot;
 pub(crate) mod url;
+
+#[cfg(test)]
+mod tests;
