@@ -65,7 +65,12 @@ impl EventBody {
 
     fn hold(&mut self, payload: Bytes) -> Result<(), String> {
         let payload = if self.base64 { decode_base64(&payload)? } else { payload };
-        let payload = if self.is_json() { json::array(payload)?.text } else { payload };
+        let payload = if self.is_json() {
+            let not_json = |error| format!("an SSE data event is not the JSON it should be: {error}");
+            json::array(payload).map_err(not_json)?.text
+        } else {
+            payload
+        };
         self.held_bytes += payload.len();
         if self.held_bytes > self.max_held_bytes {
             return Err(format!("more than {} bytes of SSE data without a control event", self.max_held_bytes));

@@ -2,7 +2,8 @@
 //! (protocol.md §17).
 
 use bytes::{Bytes, BytesMut};
-use serde::de::IgnoredAny;
+
+use crate::json_mode::{self, JsonError};
 
 /// One checked JSON array, as text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,19 +19,17 @@ pub const EMPTY: &[u8] = b"[]";
 
 /// Checks that a body is exactly one JSON value and gives it as an array; a value that
 /// is no array becomes an array of one. Truncated, corrupt or empty text is an error.
-pub fn array(body: Bytes) -> Result<ArrayText, String> {
-    let text = simdutf8::compat::from_utf8(&body)
-        .map_err(|error| format!("the JSON is not UTF-8 behind byte {}", error.valid_up_to()))?;
-    serde_json::from_str::<IgnoredAny>(text).map_err(|error| format!("the JSON is not valid: {error}"))?;
-    let Some(elements) = elements(&body) else {
-        let mut wrapped = BytesMut::with_capacity(body.len() + 2);
-        wrapped.extend_from_slice(b"[");
-        wrapped.extend_from_slice(&body);
-        wrapped.extend_from_slice(b"]");
-        return Ok(ArrayText { text: wrapped.freeze(), is_empty: false });
-    };
-    let is_empty = elements.is_empty();
-    Ok(ArrayText { text: body, is_empty })
+pub fn array(body: Bytes) -> Result<ArrayText, JsonError> {
+    if trim(&body).first() == Some(&b'[') {
+        let is_empty = json_mode::validate_array(&body)? == 0;
+        return Ok(ArrayText { text: body, is_empty });
+    }
+    json_mode::validate_item(&body)?;
+    let mut wrapped = BytesMut::with_capacity(body.len() + 2);
+    wrapped.extend_from_slice(b"[");
+    wrapped.extend_from_slice(&body);
+    wrapped.extend_from_slice(b"]");
+    Ok(ArrayText { text: wrapped.freeze(), is_empty: false })
 }
 
 /// Joins checked arrays into one that has all elements in order.

@@ -374,7 +374,10 @@ impl ReadMachine {
             let body = if body.is_empty() && !moved { Bytes::from_static(json::EMPTY) } else { body };
             match json::array(body) {
                 Ok(array) => (array.text, array.is_empty),
-                Err(reason) => return self.report(now, FailureCause::parse(answer.status, reason)),
+                Err(error) => {
+                    let reason = format!("the body is not the JSON it should be: {error}");
+                    return self.report(now, FailureCause::parse(answer.status, reason));
+                }
             }
         } else {
             let is_empty = body.is_empty();
