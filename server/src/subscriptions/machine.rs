@@ -345,3 +345,6 @@ fn wake_id(entropy: u128) -> Box<str> {
     let _ = write!(id, "w_{:024x}", entropy & ((1 << 96) - 1));
     id.into()
 }
+
+#[cfg(test)]
+mod tests;
