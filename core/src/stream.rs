@@ -76,6 +76,7 @@ impl DurableStream {
     /// Errors: [`StreamError::AlreadyExists`] if it exists with other settings; the same
     /// settings are success. Source: protocol.md §5.
     pub async fn create_with_options(&self, options: CreateOptions) -> Result<(), StreamError> {
+        options.headers.checked()?;
         self.detailed().create(options).await.map(drop).map_err(Into::into)
     }
 
@@ -102,6 +103,7 @@ impl DurableStream {
         data: impl AsRef<[u8]>,
         options: AppendOptions,
     ) -> Result<AppendResponse, StreamError> {
+        options.headers.checked()?;
         let data = Bytes::copy_from_slice(data.as_ref());
         if data.is_empty() {
             return Err(StreamError::EmptyAppend);
@@ -130,6 +132,7 @@ impl DurableStream {
     /// Errors: [`StreamError::Closed`] if it already is closed and there is a last message.
     /// Source: protocol.md §7.
     pub async fn close_with_options(&self, options: CloseOptions) -> Result<CloseResponse, StreamError> {
+        options.headers.checked()?;
         let answer = self.detailed().close(options).await?;
         Ok(CloseResponse { final_offset: self.required(answer.value.final_offset)? })
     }
@@ -148,6 +151,7 @@ impl DurableStream {
     /// Deletes the stream with all its data.
     /// Errors: [`StreamError::NotFound`]. Source: protocol.md §8.
     pub async fn delete_with(&self, options: DeleteOptions) -> Result<(), StreamError> {
+        options.headers.checked()?;
         self.detailed().delete(options).await.map(drop).map_err(Into::into)
     }
 
@@ -160,6 +164,7 @@ impl DurableStream {
     /// Asks for the stream's metadata; never extends its time to live.
     /// Errors: [`StreamError::NotFound`]. Source: protocol.md §9.
     pub async fn head_with(&self, options: HeadOptions) -> Result<HeadResponse, StreamError> {
+        options.headers.checked()?;
         Ok(self.detailed().head(options).await?.value.into())
     }
 

@@ -90,7 +90,7 @@ impl RetryPolicy {
         // 53 bits are all a double keeps apart; the quotient lies in 0..1.
         #[expect(clippy::cast_precision_loss)]
         let fraction = (entropy >> 11) as f64 / (1_u64 << 53) as f64;
-        Duration::from_secs_f64(bound * fraction).max(floor.unwrap_or_default())
+        Duration::try_from_secs_f64(bound * fraction).unwrap_or(Duration::MAX).max(floor.unwrap_or_default())
     }
 
     /// Checks the policy; the message names the field as every language spells it.
@@ -146,7 +146,7 @@ impl RetryNumbers {
 }
 
 /// Whether an answer says "not now" rather than "no": 408, 425, 429 and 5xx except 501
-/// and 505. A received answer means the request was not carried out.
+/// and 505. Every operation is repeated after these, plain appends too (protocol.md C21).
 pub fn is_transient(status: StatusCode) -> bool {
     match status {
         StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => true,
@@ -160,4 +160,96 @@ const fn saturating_u32(value: f64) -> u32 {
     // `as` saturates; one below the sentinel keeps a huge number finite.
     let value = value as u32;
     if value == u32::MAX { u32::MAX - 1 } else { value }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_section_25_4() {
+        use Idempotency::{OnceOnly, Repeatable};
+        let policy = RetryPolicy::DEFAULT;
+        for status in [408, 425, 429, 500, 502, 503, 504, 507, 599] {
+            let end = AttemptEnd::Answered(StatusCode::from_u16(status).expect("a status"));
+            assert!(policy.allows(Repeatable, end) && policy.allows(OnceOnly, end), "{status}");
+        }
+        for status in [200, 304, 400, 401, 403, 404, 405, 409, 410, 413, 501, 505] {
+            let end = AttemptEnd::Answered(StatusCode::from_u16(status).expect("a status"));
+            assert!(!policy.allows(Repeatable, end) && !policy.allows(OnceOnly, end), "{status}");
+        }
+        let failures = [
+            (TransportFailureKind::Connect, true, true),
+            (TransportFailureKind::Timeout, true, false),
+            (TransportFailureKind::Broken, true, false),
+            (TransportFailureKind::Local, false, false),
+        ];
+        for (kind, repeatable, once_only) in failures {
+            assert_eq!(policy.allows(Repeatable, AttemptEnd::Failed(kind)), repeatable, "{kind:?}");
+            assert_eq!(policy.allows(OnceOnly, AttemptEnd::Failed(kind)), once_only, "{kind:?}");
+        }
+        let opted_in = RetryPolicy { repeat_unconfirmed_appends: true, ..policy };
+        assert!(opted_in.allows(OnceOnly, AttemptEnd::Failed(TransportFailureKind::Broken)));
+    }
+
+    #[test]
+    fn delays_spread_below_a_growing_bound_and_above_the_floor() {
+        let policy = RetryPolicy { max_retries: 9, max_delay: Duration::from_secs(1), ..RetryPolicy::DEFAULT };
+        let bounds_ms = [100, 200, 400, 800, 1000, 1000, 1000];
+        for (retry, bound) in (0..).zip(bounds_ms) {
+            let most = policy.delay(retry, u64::MAX, None).expect("has budget");
+            assert!(
+                most < Duration::from_millis(bound) && most > Duration::from_millis(bound - 1),
+                "{retry}: {most:?}"
+            );
+            assert_eq!(policy.delay(retry, 0, None), Some(Duration::ZERO));
+            assert_eq!(policy.delay(retry, 1 << 63, None), Some(Duration::from_millis(bound / 2)));
+            let floor = Duration::from_secs(5);
+            assert_eq!(policy.delay(retry, u64::MAX, Some(floor)), Some(floor));
+        }
+        assert_eq!(policy.delay(9, 0, None), None);
+    }
+
+    #[test]
+    fn an_unlimited_policy_survives_any_count() {
+        let policy = RetryPolicy { max_retries: RetryPolicy::UNLIMITED, ..RetryPolicy::DEFAULT };
+        assert!(policy.delay(u32::MAX, u64::MAX, None).expect("has budget") <= Duration::from_secs(30));
+        assert_eq!(RetryPolicy::NEVER.delay(0, 0, None), None);
+    }
+
+    #[test]
+    fn twenty_failures_end_well_within_thirty_seconds() {
+        let policy = RetryPolicy::DEFAULT;
+        let total: Duration = (0..20).map_while(|retry| policy.delay(retry, u64::MAX, None)).sum();
+        assert!(total < Duration::from_secs(1), "{total:?}");
+    }
+
+    #[test]
+    fn numbers_are_refused_by_the_name_every_language_uses() {
+        let numbers = |max_retries, initial_delay_ms, max_delay_ms, multiplier| RetryNumbers {
+            max_retries,
+            initial_delay_ms,
+            max_delay_ms,
+            multiplier,
+        };
+        let refused = [
+            ("maxRetries", numbers(Some(-1.0), None, None, None)),
+            ("maxRetries", numbers(Some(1.5), None, None, None)),
+            ("maxRetries", numbers(Some(f64::NAN), None, None, None)),
+            ("initialDelayMs", numbers(None, Some(0.0), None, None)),
+            ("initialDelayMs", numbers(None, Some(f64::NAN), None, None)),
+            ("maxDelayMs", numbers(None, Some(100.0), Some(99.0), None)),
+            ("multiplier", numbers(None, None, None, Some(0.99))),
+            ("multiplier", numbers(None, None, None, Some(f64::NAN))),
+        ];
+        for (field, numbers) in refused {
+            let invalid = numbers.check(&RetryPolicy::DEFAULT).expect_err(field);
+            assert_eq!(invalid.argument, field);
+            assert!(invalid.to_string().starts_with(field), "{invalid}");
+        }
+        let policy = numbers(Some(f64::INFINITY), Some(50.0), Some(f64::INFINITY), Some(1.3));
+        let policy = policy.check(&RetryPolicy::DEFAULT).expect("valid");
+        assert_eq!((policy.max_retries, policy.max_delay), (RetryPolicy::UNLIMITED, Duration::MAX));
+        assert!(policy.delay(5000, u64::MAX, None).is_some());
+    }
 }

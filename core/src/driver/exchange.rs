@@ -90,7 +90,7 @@ impl Exchange {
     ) -> Result<Reply, TransportFailure> {
         let mut reply = self.send_following(url, plan, extras).await?;
         if reply.head.status == StatusCode::UNAUTHORIZED && !self.header_providers.is_empty() {
-            drain(reply.body.as_mut()).await;
+            self.drain(reply.body.as_mut()).await;
             reply = self.send_following(url, plan, extras).await?;
         }
         Ok(reply)
@@ -118,7 +118,7 @@ impl Exchange {
             };
             let next = resolve(&target, location)?;
             tracing::debug!(from = %target, to = %next, "following a redirect");
-            drain(reply.body.as_mut()).await;
+            self.drain(reply.body.as_mut()).await;
             if origin(&next) != origin(&target) {
                 headers = plan.headers.clone();
             }
@@ -163,6 +163,18 @@ impl Exchange {
         Ok(params)
     }
 
+    /// Ends an answer whose body does not matter, or only for its words: gives its start
+    /// back. Never waits long for it.
+    pub(crate) async fn drain(&self, body: &mut dyn ReplyBody) -> Vec<u8> {
+        let mut kept = Vec::new();
+        tokio::select! {
+            biased;
+            () = read_rest(body, &mut kept) => {}
+            () = self.host.sleep(REST_TIME) => {}
+        }
+        kept
+    }
+
     /// Gives an answer its time of arrival when it asks for a wait by date but does not say
     /// its own (RFC 9110 §6.6.1: the recipient records it).
     fn date_retry_after(&self, headers: &mut HeaderMap) {
@@ -175,21 +187,25 @@ impl Exchange {
     }
 }
 
-/// Reads a small rest of a body so that its connection can be used again, and gives its
-/// start back; a large, slow or broken rest is left alone.
-pub(crate) async fn drain(body: &mut dyn ReplyBody) -> Vec<u8> {
-    const KEPT: usize = 1024;
-    const READ: usize = 64 * 1024;
-    let (mut kept, mut read) = (Vec::new(), 0);
+/// Reads a small rest of a body so that its connection can be used again, into `kept` as
+/// far as its start fits; a large or broken rest is left alone.
+async fn read_rest(body: &mut dyn ReplyBody, kept: &mut Vec<u8>) {
+    let mut read = 0;
     while let Ok(Some(piece)) = body.chunk().await {
         read += piece.len();
-        kept.extend_from_slice(&piece[..piece.len().min(KEPT - kept.len())]);
-        if read > READ {
-            break;
+        kept.extend_from_slice(&piece[..piece.len().min(KEPT_REST - kept.len())]);
+        if read > MAX_REST {
+            return;
         }
     }
-    kept
 }
+
+/// How much of a rest is worth reading. Units: bytes.
+const MAX_REST: usize = 64 * 1024;
+/// How much of it is kept. Units: bytes.
+const KEPT_REST: usize = 1024;
+/// How long a rest may take.
+const REST_TIME: Duration = Duration::from_secs(2);
 
 async fn ask<T>(provider: &Provider<T>, name: &str) -> Result<T, TransportFailure> {
     match provider() {

@@ -7,7 +7,7 @@ use durable_streams_protocol::{
 };
 
 use super::{
-    exchange::{Exchange, Extras, drain},
+    exchange::{Exchange, Extras},
     url::StreamUrl,
 };
 use crate::error::Failure;
@@ -39,11 +39,11 @@ pub(crate) async fn perform<T>(
         let (end, failure) = match sent {
             Ok(mut reply) => match read(plan, &reply.head, attempts > 1) {
                 Ok(value) => {
-                    drain(reply.body.as_mut()).await;
+                    exchange.drain(reply.body.as_mut()).await;
                     return Ok(Answer { value, head: reply.head, attempts });
                 }
                 Err(refusal) => {
-                    let text = drain(reply.body.as_mut()).await;
+                    let text = exchange.drain(reply.body.as_mut()).await;
                     (AttemptEnd::Answered(reply.head.status), refused(refusal, reply.head, &text))
                 }
             },
