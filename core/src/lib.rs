@@ -27,6 +27,8 @@ pub mod detailed;
 mod driver;
 pub mod error;
 pub mod host;
+#[cfg(feature = "json")]
+mod json;
 mod options;
 pub mod producer;
 pub mod reader;
@@ -49,10 +51,13 @@ pub use crate::{
         AppendOptions, AppendResponse, CloseOptions, CloseResponse, CreateOptions, DeleteOptions, HeadOptions,
         HeadResponse,
     },
+    reader::{Chunk, ChunkIterator, LiveMode, ReadBuilder},
     stream::DurableStream,
 };
+#[cfg(feature = "json")]
+pub use crate::reader::{JsonBatch, JsonItem, JsonReader};
 
 /// What nearly every program needs.
 pub mod prelude {
-    pub use crate::{Client, Offset, StreamError};
+    pub use crate::{Chunk, Client, LiveMode, Offset, StreamError};
 }
