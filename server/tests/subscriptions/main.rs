@@ -1,0 +1,8 @@
+//! Subscriptions against the real engine: what clients and webhook receivers see.
+
+mod links;
+mod pull_wake;
+mod refusals;
+mod restart;
+mod webhook;
+mod world;
