@@ -1,15 +1,20 @@
 //! Counters and gauges of a server, in Prometheus text form.
 
-use std::sync::{
-    OnceLock,
-    atomic::{AtomicI64, AtomicU64},
+use std::{
+    sync::{
+        OnceLock,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, text::encode},
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::{Registry, Unit},
 };
+
+use crate::engine::Engine;
 
 /// What a request asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
@@ -50,8 +55,9 @@ pub(crate) struct Metrics {
     connections: Gauge<i64, AtomicI64>,
     live_readers: Gauge<i64, AtomicI64>,
     streams: Gauge<u64, AtomicU64>,
-    commit_groups: Histogram,
-    commit_seconds: Histogram,
+    commits: Counter,
+    commit_operations: Counter,
+    commit_seconds: Counter<f64, AtomicU64>,
 }
 
 impl Default for Metrics {
@@ -65,10 +71,9 @@ impl Default for Metrics {
             connections: Gauge::default(),
             live_readers: Gauge::default(),
             streams: Gauge::default(),
-            commit_groups: Histogram::new([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0]),
-            commit_seconds: Histogram::new([
-                0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0,
-            ]),
+            commits: Counter::default(),
+            commit_operations: Counter::default(),
+            commit_seconds: Counter::default(),
         };
         metrics.registered()
     }
@@ -103,17 +108,14 @@ impl Metrics {
         GaugeGuard::new(&self.live_readers)
     }
 
-    /// Records one commit of the storage.
-    /// Units: appends and creates in the group; seconds from first request to durable.
-    pub(crate) fn observe_commit(&self, group_size: usize, seconds: f64) {
-        #[allow(clippy::cast_precision_loss, reason = "group sizes are far below 2^52")]
-        self.commit_groups.observe(group_size as f64);
-        self.commit_seconds.observe(seconds);
-    }
-
-    /// All values in Prometheus text form. `stream_count` is read by the caller at this moment.
-    pub(crate) fn to_text(&self, stream_count: u64) -> String {
-        self.streams.set(stream_count);
+    /// All values in Prometheus text form; those of the engine are read now.
+    pub(crate) fn to_text(&self, engine: &Engine) -> String {
+        let stats = engine.stats();
+        self.streams.set(engine.stream_count() as u64);
+        self.commits.inner().store(stats.commits(), Ordering::Relaxed);
+        self.commit_operations.inner().store(stats.operations(), Ordering::Relaxed);
+        let seconds = Duration::from_nanos(stats.commit_nanos()).as_secs_f64();
+        self.commit_seconds.inner().store(seconds.to_bits(), Ordering::Relaxed);
         let mut text = String::new();
         // Writing to a String cannot fail.
         let _ = encode(&mut text, &self.registry);
@@ -128,13 +130,10 @@ impl Metrics {
         registry.register("connections", "Open connections", self.connections.clone());
         registry.register("live_readers", "Long-polls and SSE responses in progress", self.live_readers.clone());
         registry.register("streams", "Streams that exist", self.streams.clone());
-        registry.register("commit_group_size", "Requests made durable by one commit", self.commit_groups.clone());
-        registry.register_with_unit(
-            "commit_duration",
-            "Time of one commit",
-            Unit::Seconds,
-            self.commit_seconds.clone(),
-        );
+        registry.register("commits", "Commits of the storage", self.commits.clone());
+        let help = "Appends, creates and deletes made durable by them";
+        registry.register("commit_operations", help, self.commit_operations.clone());
+        registry.register_with_unit("commit", "Time spent in them", Unit::Seconds, self.commit_seconds.clone());
         self
     }
 }
@@ -158,27 +157,33 @@ impl Drop for GaugeGuard {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::{engine::EngineOptions, store::memory::MemoryStore};
 
     #[test]
     fn every_operation_and_status_is_counted_under_its_own_labels() {
+        let engine = Engine::open(EngineOptions::default(), Arc::new(MemoryStore::new())).expect("an engine");
         let metrics = Metrics::default();
         metrics.count_request(Operation::Append, 204);
         metrics.count_request(Operation::Append, 204);
         metrics.count_request(Operation::Other, 404);
         metrics.count_request(Operation::Other, 499);
         let guard = metrics.live_reader();
-        let text = metrics.to_text(7);
+        let text = metrics.to_text(&engine);
         for line in [
             "durable_streams_requests_total{operation=\"Append\",status=\"204\"} 2",
             "durable_streams_requests_total{operation=\"Other\",status=\"404\"} 1",
             "durable_streams_requests_total{operation=\"Other\",status=\"0\"} 1",
             "durable_streams_live_readers 1",
-            "durable_streams_streams 7",
+            "durable_streams_streams 0",
+            "durable_streams_commits_total 0",
+            "durable_streams_commit_seconds_total 0.0",
         ] {
             assert!(text.lines().any(|candidate| candidate == line), "{line} in {text}");
         }
         drop(guard);
-        assert!(metrics.to_text(7).contains("durable_streams_live_readers 0"));
+        assert!(metrics.to_text(&engine).contains("durable_streams_live_readers 0"));
     }
 }

@@ -23,9 +23,10 @@ use crate::{
 };
 
 pub use crate::{
-    backend::{BackendOptions, Durability, Storage, WebhookMode},
+    backend::{BackendOptions, Durability, Storage},
     http::{CorsPolicy, Network, OriginPolicy},
     store::OpenError,
+    subscriptions::WebhookMode,
     tls::TlsError,
 };
 
@@ -93,7 +94,7 @@ pub enum StartError {
     Engine(#[from] crate::store::StoreError),
     /// Subscriptions could not be restored.
     #[error("cannot restore the subscriptions: {0}")]
-    Subscriptions(String),
+    Subscriptions(#[from] crate::subscriptions::OpenError),
     /// A setting is out of range.
     #[error("{0}")]
     Setting(String),
@@ -133,19 +134,15 @@ impl Server {
                 tokio::spawn(listener::accept(socket, acceptor.clone(), site.clone(), gate.clone(), stop.clone()))
             })
             .collect();
-        let backend = match Backend::open(&options.backend).await {
+        let backend = match Backend::open(&options.backend, &options.http).await {
             Ok(backend) => backend,
             Err(error) => {
                 let _ = phase.send(Phase::Killed);
                 return Err(error);
             }
         };
-        let service = Arc::new(Service::new(
-            backend.engine.clone(),
-            options.http.clone(),
-            metrics,
-            backend.control_api(&options.http),
-        ));
+        let service =
+            Arc::new(Service::new(backend.engine.clone(), options.http.clone(), metrics, Some(backend.control_api())));
         site.open(service.clone());
         let scheme = if acceptor.is_some() { "https" } else { "http" };
         let url = format!("{scheme}://{}:{port}", url_host(&options.host));

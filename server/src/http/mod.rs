@@ -16,7 +16,7 @@ mod refusal;
 pub(crate) mod service;
 pub(crate) mod site;
 mod sse;
-mod upload;
+pub(crate) mod upload;
 mod write;
 
 pub(crate) use self::{connection::Phase, faults::Faults};

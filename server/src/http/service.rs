@@ -306,7 +306,7 @@ impl Service {
             }
             "/health" | "/readyz" | "/healthz" => answer::json(StatusCode::OK, r#"{"status":"ok"}"#),
             "/metrics" if self.options.metrics => {
-                let text = self.metrics.to_text(self.engine.stream_count() as u64);
+                let text = self.metrics.to_text(&self.engine);
                 let mut answer = answer::uncached(StatusCode::OK, Body::from(text));
                 let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
                 answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
