@@ -33,6 +33,8 @@ mod options;
 pub mod producer;
 pub mod reader;
 mod stream;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod transport;
 
 pub use durable_streams_protocol as protocol;
@@ -40,6 +42,12 @@ pub use durable_streams_protocol::{offset::Offset, retry::RetryPolicy};
 pub use http;
 #[cfg(feature = "rustls")]
 pub use reqwest;
+
+/// An embedded server.
+#[cfg(feature = "server")]
+pub mod server {
+    pub use durable_streams_server::{server::*, *};
+}
 
 #[cfg(feature = "rustls")]
 pub use crate::transport::reqwest::client_builder as http_client_builder;
