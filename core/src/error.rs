@@ -482,6 +482,12 @@ pub enum ProducerError {
     /// The producer cannot be built so; the text names the field.
     #[error("{0}")]
     Config(String),
+    /// The message was refused before anything was sent; the text says why.
+    #[error("{0}")]
+    InvalidMessage(String),
+    /// Too much waits for delivery; the message was not taken.
+    #[error("{0}")]
+    QueueFull(String),
 }
 
 impl ProducerError {
@@ -495,7 +501,8 @@ impl ProducerError {
             (ErrorCode::SequenceGap, _, Some(expected)) => {
                 Self::SequenceGap { expected, received: facts.received_seq.unwrap_or_default() }
             }
-            (ErrorCode::InvalidArgument, ..) => Self::Config(failure.to_string()),
+            (ErrorCode::InvalidArgument, ..) if failure.attempts() == 0 => Self::InvalidMessage(failure.to_string()),
+            (ErrorCode::Busy, ..) if failure.status().is_none() => Self::QueueFull(failure.to_string()),
             _ => Self::Stream { message: failure.to_string() },
         }
     }

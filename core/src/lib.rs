@@ -59,6 +59,7 @@ pub use crate::{
         AppendOptions, AppendResponse, CloseOptions, CloseResponse, CreateOptions, DeleteOptions, HeadOptions,
         HeadResponse,
     },
+    producer::{Acknowledgement, AppendReceipt, Producer, ProducerBuilder},
     reader::{Chunk, ChunkIterator, LiveMode, ReadBuilder},
     stream::DurableStream,
 };

@@ -66,7 +66,10 @@ pub(crate) async fn perform<T>(
 
 /// The failure of an answer, with the start of its text for people.
 pub(crate) fn refused(refusal: Box<Refusal>, head: ReplyHead, text: &[u8]) -> Failure {
-    let text = String::from_utf8_lossy(text);
-    let text: String = text.trim().chars().filter(|c| !c.is_control()).take(200).collect();
-    Failure::from(refusal).with_headers(head.headers).with_server_text(text)
+    Failure::from(refusal).with_headers(head.headers).with_server_text(excerpt(text))
+}
+
+/// The start of an error answer's text, fit to be shown to people.
+pub(crate) fn excerpt(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).trim().chars().filter(|c| !c.is_control()).take(200).collect()
 }

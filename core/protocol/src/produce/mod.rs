@@ -2,4 +2,5 @@
 //! (protocol.md §19, §20).
 
 pub mod decide;
+pub mod options;
 pub mod window;

@@ -136,6 +136,8 @@ pub enum Event {
     Acknowledged {
         /// Number of the batch.
         batch: u64,
+        /// The tuple it was accepted under.
+        state: ProducerState,
         /// Tail after it; `None` when the server did not say.
         offset: Option<Offset>,
         /// Whether the server had accepted the tuple before.
@@ -396,6 +398,11 @@ impl ProducerWindow {
         if let Phase::Failed(failure) = &self.phase { Some(failure) } else { None }
     }
 
+    /// Whether a restart waits for earlier batches.
+    pub const fn is_restarting(&self) -> bool {
+        self.restart_at.is_some()
+    }
+
     /// The epoch in use.
     pub const fn epoch(&self) -> u64 {
         self.epoch
@@ -532,14 +539,14 @@ impl ProducerWindow {
         slot.stage = Stage::Acked;
         slot.plan.body = Bytes::new();
         let body_bytes = slot.batch.release();
-        let (batch, closes) = (slot.batch.number, slot.batch.closes);
+        let (batch, state, closes) = (slot.batch.number, slot.state, slot.batch.closes);
         if let Some(offset) = &offset
             // Answers arrive in any order; the acknowledged offset only moves forward.
             && self.acked.as_ref().is_none_or(|(number, _)| *number < batch)
         {
             self.acked = Some((batch, offset.clone()));
         }
-        self.events.push_back(Event::Acknowledged { batch, offset: offset.clone(), is_duplicate, body_bytes });
+        self.events.push_back(Event::Acknowledged { batch, state, offset: offset.clone(), is_duplicate, body_bytes });
         if closes {
             let closed = Closed { final_offset: offset };
             self.phase = Phase::Closed(closed.clone());
