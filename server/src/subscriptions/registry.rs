@@ -2,7 +2,7 @@
 //! its followers and the patterns that cover it, whatever else there is.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -261,6 +261,11 @@ impl Registry {
                 pending.changed.push((id, unsaved));
             }
         }
+        if !pending.removed.is_empty() {
+            // A store may not order two changes of one key within a batch.
+            let last: BTreeMap<_, _> = std::mem::take(&mut pending.batch).into_iter().collect();
+            pending.batch = last.into_iter().collect();
+        }
         pending
     }
 
@@ -339,3 +344,6 @@ fn link_by_name(path: &StreamPath, port: &dyn StreamsPort) -> Link {
     let tail = port.tail(path);
     Link { by_glob: false, by_name: true, acked: Some(tail.unwrap_or(Position::START)), tail }
 }
+
+#[cfg(test)]
+mod tests;
