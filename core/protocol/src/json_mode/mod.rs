@@ -16,7 +16,8 @@ mod scan;
 use bytes::{Buf, Bytes};
 
 use compact::Compact;
-use scan::{Gaps, Ignore, Scanner};
+use find::Window;
+use scan::{Gaps, Ignore};
 
 /// How deep one message may nest: `[[1]]` nests two levels. The array that carries
 /// messages over the wire does not count.
@@ -67,12 +68,16 @@ pub fn split(body: Bytes) -> Result<JsonBatch, JsonError> {
     text.advance(start);
     let is_array = text.first() == Some(&b'[');
     // What lies before the first message is not part of the stored form.
-    let mut scanner = Scanner::new(&text, Compact::starting_at(usize::from(is_array)));
-    let message_count = if is_array { array(&mut scanner) } else { scanner.value().map(|()| 1) };
-    let message_count = message_count
-        .and_then(|count| scanner.end().map(|()| count))
-        .map_err(|fault| scanner.error(fault).moved_by(start))?;
-    let stored = match scanner.into_gaps().into_output() {
+    let mut gaps = Compact::starting_at(usize::from(is_array));
+    let passed = if is_array {
+        array(&text, &mut gaps)
+    } else {
+        scan::value(&text, 0, &mut Window::new(&text, 0), &mut gaps).map(|at| (at, 1))
+    };
+    let message_count = passed
+        .and_then(|(at, count)| scan::end(&text, at, &mut gaps).map(|_| count))
+        .map_err(|fault| fault.in_text_from(start))?;
+    let stored = match gaps.into_output() {
         _ if message_count == 0 => Bytes::new(),
         None => compact::with_comma(text, is_array),
         Some(pieces) => pieces.finish(&text, is_array),
@@ -91,8 +96,9 @@ pub fn split_array(body: Bytes) -> Result<JsonBatch, JsonError> {
 /// producer may wrap into a batch as one message.
 pub fn validate_item(text: &[u8]) -> Result<(), JsonError> {
     check_utf8(text)?;
-    let mut scanner = Scanner::new(text, Ignore);
-    scanner.value().and_then(|()| scanner.end()).map_err(|fault| scanner.error(fault))
+    let passed =
+        scan::value(text, 0, &mut Window::new(text, 0), &mut Ignore).and_then(|at| scan::end(text, at, &mut Ignore));
+    passed.map(drop).map_err(|fault| fault.in_text_from(0))
 }
 
 /// Checks that `text` is one JSON array and returns the number of its elements.
@@ -109,16 +115,19 @@ pub fn validate_array(text: &[u8]) -> Result<u64, JsonError> {
 /// checked one by one as they are pulled. The last item is the error, if there is one;
 /// until the iterator has ended the rest of the text is unchecked.
 pub fn elements(array: &[u8]) -> Elements<'_> {
-    Elements { text: array, scanner: Scanner::new(array, Ignore), state: ElementsState::Start }
+    Elements { text: array, at: 0, window: Window::new(array, 0), state: ElementsState::Start }
 }
 
 /// Iterator of [`elements`].
+#[derive(Debug, Clone)]
 pub struct Elements<'a> {
     text: &'a [u8],
-    scanner: Scanner<'a, Ignore>,
+    at: usize,
+    window: Window,
     state: ElementsState,
 }
 
+#[derive(Debug, Clone, Copy)]
 enum ElementsState {
     Start,
     AfterElement,
@@ -131,33 +140,35 @@ impl<'a> Elements<'a> {
             ElementsState::Ended => return Ok(None),
             ElementsState::Start => {
                 check_utf8(self.text)?;
-                if self.scanner.peek() != Some(b'[') {
-                    return Err(not_an_array(self.scanner.at));
+                let at = scan::space(self.text, 0, &mut Ignore);
+                if self.text.get(at) != Some(&b'[') {
+                    return Err(not_an_array(at));
                 }
-                self.scanner.at += 1;
-                if self.scanner.peek() == Some(b']') {
-                    return self.finish();
+                let at = scan::space(self.text, at + 1, &mut Ignore);
+                if self.text.get(at) == Some(&b']') {
+                    return self.finish(at + 1);
                 }
+                self.at = at;
             }
-            ElementsState::AfterElement => match self.scanner.separator() {
-                Ok(true) => {}
-                Ok(false) => return self.finish(),
-                Err(fault) => return Err(self.scanner.error(fault)),
-            },
+            ElementsState::AfterElement => {
+                let (at, more) =
+                    scan::separator(self.text, self.at, &mut Ignore).map_err(|fault| fault.in_text_from(0))?;
+                if !more {
+                    return self.finish(at);
+                }
+                self.at = scan::space(self.text, at, &mut Ignore);
+            }
         }
-        self.scanner.peek();
-        let from = self.scanner.at;
-        self.scanner.value().map_err(|fault| self.scanner.error(fault))?;
+        let from = self.at;
+        self.at = scan::value(self.text, from, &mut self.window, &mut Ignore).map_err(|fault| fault.in_text_from(0))?;
         self.state = ElementsState::AfterElement;
-        Ok(Some(&self.text[from..self.scanner.at]))
+        Ok(Some(&self.text[from..self.at]))
     }
 
-    /// Passes the closing bracket.
-    fn finish(&mut self) -> Result<Option<&'a [u8]>, JsonError> {
-        self.scanner.at += 1;
+    /// Ends the iteration after the closing bracket.
+    fn finish(&mut self, at: usize) -> Result<Option<&'a [u8]>, JsonError> {
         self.state = ElementsState::Ended;
-        self.scanner.end().map_err(|fault| self.scanner.error(fault))?;
-        Ok(None)
+        scan::end(self.text, at, &mut Ignore).map(|_| None).map_err(|fault| fault.in_text_from(0))
     }
 }
 
@@ -187,32 +198,32 @@ pub fn prefix_len(stored: &[u8], message_count: u64) -> Option<usize> {
 /// The messages of stored bytes, without their commas. Bytes that are not in stored form
 /// end the iteration early.
 pub fn messages(stored: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut scanner = Scanner::new(stored, Ignore);
+    let mut next = 0;
+    let mut window = Window::new(stored, 0);
     std::iter::from_fn(move || {
-        let from = scanner.at;
-        scanner.value().ok()?;
-        let to = scanner.at;
-        scanner.at += 1;
+        let from = next;
+        let to = scan::value(stored, from, &mut window, &mut Ignore).ok()?;
+        next = to + 1;
         (stored.get(to) == Some(&b',')).then(|| &stored[from..to])
     })
 }
 
-/// Passes a whole array and returns the number of its elements.
-fn array<G: Gaps>(scanner: &mut Scanner<'_, G>) -> Result<u64, scan::Fault> {
-    scanner.at += 1;
+/// Passes a whole array, starting at its bracket: the place after it and the number of
+/// its elements.
+fn array<G: Gaps>(text: &[u8], gaps: &mut G) -> Result<(usize, u64), scan::Fault> {
+    let mut at = scan::space(text, 1, gaps);
+    if text.get(at) == Some(&b']') {
+        return Ok((at + 1, 0));
+    }
+    let mut window = Window::new(text, at);
     let mut count = 0;
-    if scanner.peek() == Some(b']') {
-        scanner.at += 1;
-        return Ok(count);
-    }
-    loop {
-        scanner.value()?;
+    let mut more = true;
+    while more {
+        at = scan::value(text, at, &mut window, gaps)?;
+        (at, more) = scan::separator(text, at, gaps)?;
         count += 1;
-        if !scanner.separator()? {
-            scanner.at += 1;
-            return Ok(count);
-        }
     }
+    Ok((at, count))
 }
 
 fn check_utf8(text: &[u8]) -> Result<(), JsonError> {
@@ -232,14 +243,4 @@ fn trimmed(text: &[u8]) -> (usize, usize) {
 
 const fn not_an_array(at: usize) -> JsonError {
     JsonError::Syntax { at, reason: "an array is due" }
-}
-
-impl JsonError {
-    /// The same error in a text that starts `by` bytes earlier.
-    const fn moved_by(mut self, by: usize) -> Self {
-        if let Self::Syntax { at, .. } = &mut self {
-            *at += by;
-        }
-        self
-    }
 }

@@ -1,8 +1,15 @@
 //! The scanner: one pass over JSON text that checks the whole grammar of RFC 8259
 //! and builds nothing. What to do with insignificant white space is the
 //! [`Gaps`] parameter's business.
+//!
+//! Places are passed and returned by value, never kept behind a reference: the next
+//! step waits for the last one's place, and a trip through memory would double that
+//! wait.
 
-use super::{JsonError, MAX_DEPTH, find};
+use super::{
+    JsonError, MAX_DEPTH,
+    find::{self, Window},
+};
 
 /// Is told where insignificant white space lies.
 pub(super) trait Gaps {
@@ -18,265 +25,238 @@ impl Gaps for Ignore {
     fn gap(&mut self, _: &[u8], _: usize, _: usize) {}
 }
 
-/// A place in a text.
-pub(super) struct Scanner<'a, G> {
-    text: &'a [u8],
-    /// Index of the next byte to look at; on a fault, of the byte at fault.
-    pub(super) at: usize,
-    gaps: G,
+/// What is wrong, and where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Fault {
+    at: usize,
+    /// `None`: too deep.
+    reason: Option<&'static str>,
 }
 
-/// What is wrong at [`Scanner::at`].
-#[derive(Clone, Copy)]
-pub(super) enum Fault {
-    Syntax(&'static str),
-    TooDeep,
-}
-
-impl<'a, G: Gaps> Scanner<'a, G> {
-    /// Starts at the beginning of `text`, which must be valid UTF-8 for the grammar check
-    /// to be complete: bytes above 0x7f pass inside strings.
-    pub(super) const fn new(text: &'a [u8], gaps: G) -> Self {
-        Self { text, at: 0, gaps }
-    }
-
-    /// What was told where white space lies.
-    pub(super) fn into_gaps(self) -> G {
-        self.gaps
-    }
-
-    /// The fault at the current place, as callers see it.
+impl Fault {
     #[cold]
-    pub(super) const fn error(&self, fault: Fault) -> JsonError {
-        match fault {
-            Fault::Syntax(reason) => JsonError::Syntax { at: self.at, reason },
-            Fault::TooDeep => JsonError::TooDeep(MAX_DEPTH),
-        }
+    const fn syntax(at: usize, reason: &'static str) -> Self {
+        Self { at, reason: Some(reason) }
     }
 
-    /// The next byte that is not white space, without passing it.
-    #[inline(always)]
-    pub(super) fn peek(&mut self) -> Option<u8> {
-        let byte = self.text.get(self.at).copied();
-        if byte.is_some_and(|byte| byte <= b' ') { self.peek_after_space() } else { byte }
-    }
-
-    #[inline]
-    fn peek_after_space(&mut self) -> Option<u8> {
-        let from = self.at;
-        self.at += find::space_end(&self.text[from..]);
-        if self.at > from {
-            self.gaps.gap(self.text, from, self.at);
-        }
-        self.text.get(self.at).copied()
-    }
-
-    /// Passes one whole value and the white space before it.
-    #[inline]
-    pub(super) fn value(&mut self) -> Result<(), Fault> {
-        match self.peek() {
-            Some(b'"') => self.string(),
-            Some(b'{' | b'[') => self.container(),
-            Some(first) => self.scalar(first),
-            None => Err(MISSING_VALUE),
-        }
-    }
-
-    /// Passes a comma between elements of an array and tells that there was one; stays
-    /// before the closing bracket.
-    #[inline(always)]
-    pub(super) fn separator(&mut self) -> Result<bool, Fault> {
-        match self.peek() {
-            Some(b',') => {
-                self.at += 1;
-                Ok(true)
-            }
-            Some(b']') => Ok(false),
-            _ => Err(UNSEPARATED_ELEMENT),
-        }
-    }
-
-    /// Checks that nothing but white space is left.
-    #[inline]
-    pub(super) fn end(&mut self) -> Result<(), Fault> {
-        if self.peek().is_none() { Ok(()) } else { Err(Fault::Syntax("text follows the value")) }
-    }
-
-    /// Passes an object or array, starting at its bracket.
-    fn container(&mut self) -> Result<(), Fault> {
-        let mut nesting = Nesting::default();
-        loop {
-            // Here a value is due; `at` is at its first byte.
-            match self.peek() {
-                Some(b'"') => self.string()?,
-                Some(b'{') => {
-                    nesting.enter(true)?;
-                    self.at += 1;
-                    if self.peek() == Some(b'}') {
-                        self.at += 1;
-                        if nesting.leave() {
-                            return Ok(());
-                        }
-                    } else {
-                        self.key()?;
-                        continue;
-                    }
-                }
-                Some(b'[') => {
-                    nesting.enter(false)?;
-                    self.at += 1;
-                    if self.peek() == Some(b']') {
-                        self.at += 1;
-                        if nesting.leave() {
-                            return Ok(());
-                        }
-                    } else {
-                        continue;
-                    }
-                }
-                Some(first) => self.scalar(first)?,
-                None => return Err(MISSING_VALUE),
-            }
-            // Here a value has ended, inside the container on top of `nesting`.
-            loop {
-                let next = self.peek();
-                if nesting.in_object {
-                    match next {
-                        Some(b',') => {
-                            self.at += 1;
-                            self.key()?;
-                            break;
-                        }
-                        Some(b'}') => self.at += 1,
-                        _ => return Err(Fault::Syntax("',' or '}' is missing in an object")),
-                    }
-                } else {
-                    match next {
-                        Some(b',') => {
-                            self.at += 1;
-                            break;
-                        }
-                        Some(b']') => self.at += 1,
-                        _ => return Err(UNSEPARATED_ELEMENT),
-                    }
-                }
-                if nesting.leave() {
-                    return Ok(());
-                }
-            }
-        }
-    }
-
-    /// Passes an object's key and the colon after it.
-    #[inline(always)]
-    fn key(&mut self) -> Result<(), Fault> {
-        if self.peek() != Some(b'"') {
-            return Err(Fault::Syntax("a key in double quotes is missing in an object"));
-        }
-        self.string()?;
-        if self.peek() != Some(b':') {
-            return Err(Fault::Syntax("':' is missing after a key"));
-        }
-        self.at += 1;
-        Ok(())
-    }
-
-    /// Passes a string, starting at its opening quote.
-    #[inline(always)]
-    fn string(&mut self) -> Result<(), Fault> {
-        self.at += 1;
-        loop {
-            self.at += find::string_special(&self.text[self.at..]);
-            match self.text.get(self.at) {
-                Some(b'"') => {
-                    self.at += 1;
-                    return Ok(());
-                }
-                Some(b'\\') => self.escape()?,
-                Some(_) => return Err(Fault::Syntax("a control character in a string must be escaped")),
-                None => return Err(Fault::Syntax("a string is not closed")),
-            }
-        }
-    }
-
-    /// Passes an escape sequence. A lone surrogate (`\ud800`) passes: the grammar allows
-    /// it, and tokens are kept as sent.
-    #[inline]
-    fn escape(&mut self) -> Result<(), Fault> {
-        match self.text.get(self.at + 1) {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
-            Some(b'u') => {
-                let digits = self.text.get(self.at + 2..self.at + 6);
-                if !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) {
-                    return Err(Fault::Syntax("\\u is not followed by four hexadecimal digits"));
-                }
-                self.at += 6;
-            }
-            Some(_) => return Err(Fault::Syntax("a string has an unknown escape")),
-            None => return Err(Fault::Syntax("a string is not closed")),
-        }
-        Ok(())
-    }
-
-    /// Passes a number, `true`, `false` or `null`.
-    #[inline(always)]
-    fn scalar(&mut self, first: u8) -> Result<(), Fault> {
-        match first {
-            b'-' | b'0'..=b'9' => self.number(first),
-            b't' => self.literal(b"true"),
-            b'f' => self.literal(b"false"),
-            b'n' => self.literal(b"null"),
-            _ => Err(Fault::Syntax("a value cannot start like this")),
-        }
-    }
-
-    #[inline(always)]
-    fn literal(&mut self, name: &[u8]) -> Result<(), Fault> {
-        if !self.text[self.at..].starts_with(name) {
-            return Err(Fault::Syntax("a value cannot start like this"));
-        }
-        self.at += name.len();
-        // What follows is checked by the caller, who accepts no letter there.
-        Ok(())
-    }
-
-    /// Passes a number: `-? (0 | [1-9][0-9]*) (. [0-9]+)? ([eE] [+-]? [0-9]+)?`.
-    #[inline(always)]
-    fn number(&mut self, first: u8) -> Result<(), Fault> {
-        if first == b'-' {
-            self.at += 1;
-        }
-        let leading_zero = self.text.get(self.at) == Some(&b'0');
-        let digits = self.digits()?;
-        if leading_zero && digits > 1 {
-            self.at -= digits;
-            return Err(Fault::Syntax("a number has a leading zero"));
-        }
-        if self.text.get(self.at) == Some(&b'.') {
-            self.at += 1;
-            self.digits()?;
-        }
-        if let Some(b'e' | b'E') = self.text.get(self.at) {
-            self.at += 1;
-            if let Some(b'+' | b'-') = self.text.get(self.at) {
-                self.at += 1;
-            }
-            self.digits()?;
-        }
-        Ok(())
-    }
-
-    /// Passes one or more digits and returns how many.
-    #[inline(always)]
-    fn digits(&mut self) -> Result<usize, Fault> {
-        let digits = find::digits_end(&self.text[self.at..]);
-        self.at += digits;
-        if digits == 0 { Err(Fault::Syntax("a number lacks a digit")) } else { Ok(digits) }
+    /// The fault as callers see it, in a text that starts `by` bytes earlier.
+    pub(super) fn in_text_from(self, by: usize) -> JsonError {
+        self.reason.map_or(JsonError::TooDeep(MAX_DEPTH), |reason| JsonError::Syntax { at: self.at + by, reason })
     }
 }
 
-const MISSING_VALUE: Fault = Fault::Syntax("the text ends where a value is due");
-const UNSEPARATED_ELEMENT: Fault = Fault::Syntax("',' or ']' is missing in an array");
+/// The place after a step, or what is wrong.
+pub(super) type Step = Result<usize, Fault>;
+
+/// Passes one whole value and the white space before it. The window must not start
+/// behind `at`; it moves along.
+#[inline]
+pub(super) fn value<G: Gaps>(text: &[u8], at: usize, window: &mut Window, gaps: &mut G) -> Step {
+    let at = space(text, at, gaps);
+    match text.get(at) {
+        Some(b'"') => string(text, at, window),
+        Some(b'{' | b'[') => container(text, at, window, gaps),
+        _ => scalar(text, at, window),
+    }
+}
+
+/// Passes what stands between two elements of an array: gives the place after the comma,
+/// or `None` and the place after the closing bracket.
+#[inline(always)]
+pub(super) fn separator<G: Gaps>(text: &[u8], at: usize, gaps: &mut G) -> Result<(usize, bool), Fault> {
+    let at = space(text, at, gaps);
+    match text.get(at) {
+        Some(b',') => Ok((at + 1, true)),
+        Some(b']') => Ok((at + 1, false)),
+        _ => Err(Fault::syntax(at, UNSEPARATED_ELEMENT)),
+    }
+}
+
+/// Checks that nothing but white space is left.
+#[inline]
+pub(super) fn end<G: Gaps>(text: &[u8], at: usize, gaps: &mut G) -> Step {
+    let at = space(text, at, gaps);
+    if at == text.len() { Ok(at) } else { Err(Fault::syntax(at, "text follows the value")) }
+}
+
+/// Passes white space.
+#[inline(always)]
+pub(super) fn space<G: Gaps>(text: &[u8], at: usize, gaps: &mut G) -> usize {
+    if text.get(at).is_some_and(|&byte| byte <= b' ') { some_space(text, at, gaps) } else { at }
+}
+
+#[inline]
+fn some_space<G: Gaps>(text: &[u8], at: usize, gaps: &mut G) -> usize {
+    let end = at + find::space_end(&text[at..]);
+    if end > at {
+        gaps.gap(text, at, end);
+    }
+    end
+}
+
+/// Passes an object or array, starting at its bracket.
+fn container<G: Gaps>(text: &[u8], at: usize, window: &mut Window, gaps: &mut G) -> Step {
+    // A copy stays in registers.
+    let mut local = *window;
+    let end = nested(text, at, &mut local, gaps);
+    *window = local;
+    end
+}
+
+#[inline(always)]
+fn nested<G: Gaps>(text: &[u8], mut at: usize, window: &mut Window, gaps: &mut G) -> Step {
+    let mut nesting = Nesting::default();
+    loop {
+        // Here a value is due.
+        at = space(text, at, gaps);
+        match text.get(at) {
+            Some(b'"') => at = string(text, at, window)?,
+            Some(b'{') => {
+                nesting.enter(at, true)?;
+                at = space(text, at + 1, gaps);
+                if text.get(at) != Some(&b'}') {
+                    at = key(text, at, window, gaps)?;
+                    continue;
+                }
+                at += 1;
+                if nesting.leave() {
+                    return Ok(at);
+                }
+            }
+            Some(b'[') => {
+                nesting.enter(at, false)?;
+                at = space(text, at + 1, gaps);
+                if text.get(at) != Some(&b']') {
+                    continue;
+                }
+                at += 1;
+                if nesting.leave() {
+                    return Ok(at);
+                }
+            }
+            _ => at = scalar(text, at, window)?,
+        }
+        // Here a value has ended, inside the container on top of `nesting`.
+        loop {
+            at = space(text, at, gaps);
+            let next = text.get(at);
+            if nesting.in_object {
+                match next {
+                    Some(b',') => {
+                        at = space(text, at + 1, gaps);
+                        at = key(text, at, window, gaps)?;
+                        break;
+                    }
+                    Some(b'}') => {}
+                    _ => return Err(Fault::syntax(at, "',' or '}' is missing in an object")),
+                }
+            } else {
+                match next {
+                    Some(b',') => {
+                        at += 1;
+                        break;
+                    }
+                    Some(b']') => {}
+                    _ => return Err(Fault::syntax(at, UNSEPARATED_ELEMENT)),
+                }
+            }
+            at += 1;
+            if nesting.leave() {
+                return Ok(at);
+            }
+        }
+    }
+}
+
+/// Passes an object's key and the colon after it.
+#[inline(always)]
+fn key<G: Gaps>(text: &[u8], at: usize, window: &mut Window, gaps: &mut G) -> Step {
+    if text.get(at) != Some(&b'"') {
+        return Err(Fault::syntax(at, "a key in double quotes is missing in an object"));
+    }
+    let at = string(text, at, window)?;
+    let at = space(text, at, gaps);
+    if text.get(at) == Some(&b':') { Ok(at + 1) } else { Err(Fault::syntax(at, "':' is missing after a key")) }
+}
+
+/// Passes a string, starting at its opening quote.
+#[inline(always)]
+fn string(text: &[u8], at: usize, window: &mut Window) -> Step {
+    let mut at = at + 1;
+    loop {
+        at = window.string_end(text, at);
+        match text.get(at) {
+            Some(b'"') => return Ok(at + 1),
+            Some(b'\\') => at = escape(text, at)?,
+            Some(_) => return Err(Fault::syntax(at, "a control character in a string must be escaped")),
+            None => return Err(Fault::syntax(at, UNCLOSED_STRING)),
+        }
+    }
+}
+
+/// Passes an escape sequence. A lone surrogate (`\ud800`) passes: the grammar allows
+/// it, and tokens are kept as sent.
+#[inline]
+fn escape(text: &[u8], at: usize) -> Step {
+    match text.get(at + 1) {
+        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 2),
+        Some(b'u') if text.get(at + 2..at + 6).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) => {
+            Ok(at + 6)
+        }
+        Some(b'u') => Err(Fault::syntax(at, "\\u is not followed by four hexadecimal digits")),
+        Some(_) => Err(Fault::syntax(at, "a string has an unknown escape")),
+        None => Err(Fault::syntax(at, UNCLOSED_STRING)),
+    }
+}
+
+/// Passes a number, `true`, `false` or `null`.
+#[inline(always)]
+fn scalar(text: &[u8], at: usize, window: &mut Window) -> Step {
+    match text.get(at) {
+        Some(b'-' | b'0'..=b'9') => number(text, at, window),
+        Some(b't') => literal(text, at, b"true"),
+        Some(b'f') => literal(text, at, b"false"),
+        Some(b'n') => literal(text, at, b"null"),
+        Some(_) => Err(Fault::syntax(at, NOT_A_VALUE)),
+        None => Err(Fault::syntax(at, "the text ends where a value is due")),
+    }
+}
+
+#[inline(always)]
+fn literal(text: &[u8], at: usize, name: &[u8]) -> Step {
+    // What follows is checked by the caller, who accepts no letter there.
+    if text[at..].starts_with(name) { Ok(at + name.len()) } else { Err(Fault::syntax(at, NOT_A_VALUE)) }
+}
+
+/// Passes a number: `-? (0 | [1-9][0-9]*) (. [0-9]+)? ([eE] [+-]? [0-9]+)?`.
+#[inline(always)]
+fn number(text: &[u8], at: usize, window: &mut Window) -> Step {
+    let start = at + usize::from(text[at] == b'-');
+    let mut at = digits(text, start, window)?;
+    if text[start] == b'0' && at > start + 1 {
+        return Err(Fault::syntax(start, "a number has a leading zero"));
+    }
+    if text.get(at) == Some(&b'.') {
+        at = digits(text, at + 1, window)?;
+    }
+    if let Some(b'e' | b'E') = text.get(at) {
+        at += 1;
+        at += usize::from(matches!(text.get(at), Some(b'+' | b'-')));
+        at = digits(text, at, window)?;
+    }
+    Ok(at)
+}
+
+/// Passes one or more digits.
+#[inline(always)]
+fn digits(text: &[u8], at: usize, window: &mut Window) -> Step {
+    let end = window.digits_end(text, at);
+    if end == at { Err(Fault::syntax(at, "a number lacks a digit")) } else { Ok(end) }
+}
+
+const NOT_A_VALUE: &str = "a value cannot start like this";
+const UNCLOSED_STRING: &str = "a string is not closed";
+const UNSEPARATED_ELEMENT: &str = "',' or ']' is missing in an array";
 
 // One whole word of bits per 64 levels.
 const _: () = assert!(MAX_DEPTH.is_multiple_of(64));
@@ -298,8 +278,8 @@ impl Default for Nesting {
 
 impl Nesting {
     #[inline(always)]
-    fn enter(&mut self, is_object: bool) -> Result<(), Fault> {
-        let Some(kinds) = self.kinds.get_mut(self.depth / 64) else { return Err(Fault::TooDeep) };
+    fn enter(&mut self, at: usize, is_object: bool) -> Result<(), Fault> {
+        let Some(kinds) = self.kinds.get_mut(self.depth / 64) else { return Err(Fault { at, reason: None }) };
         let bit = 1 << (self.depth % 64);
         *kinds = if is_object { *kinds | bit } else { *kinds & !bit };
         self.depth += 1;
