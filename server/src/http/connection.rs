@@ -152,7 +152,6 @@ async fn serve_h1<S: Socket>(
     });
     let served = http1::Builder::new()
         .half_close(half_close)
-        .pipeline_flush(true)
         .auto_date_header(true)
         .serve_connection(TokioIo::new(wire), service);
     drive(std::pin::pin!(served), |served| served.graceful_shutdown(), &connection, stop).await;
