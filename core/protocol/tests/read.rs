@@ -178,5 +178,10 @@ fn answer(machine: &mut ReadMachine, now: Duration, reply: &VectorReply, place: 
 }
 
 fn query_of(plan: &RequestPlan) -> String {
-    plan.query.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join("&")
+    plan.query
+        .iter()
+        .filter(|(key, _)| *key != "cache-buster")
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect::<Vec<_>>()
+        .join("&")
 }

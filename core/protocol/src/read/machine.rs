@@ -40,6 +40,8 @@ use crate::{
 
 /// How much of a refusal's body is read for its message. Units: bytes.
 const MAX_REFUSAL_BODY: usize = 1024;
+/// Parameter without meaning, which servers ignore (protocol.md §3.3). Sorts first.
+const CACHE_BUSTER: &str = "cache-buster";
 /// How often an answer that goes back in the stream is asked for again, past caches.
 const STALE_ANSWERS_TOLERATED: u32 = 1;
 
@@ -208,7 +210,7 @@ impl ReadMachine {
     /// The current exchange's body ended cleanly.
     pub fn handle_body_end(&mut self, now: Time) {
         match std::mem::replace(&mut self.phase, Phase::Ready) {
-            Phase::Collecting { exchange, answer, .. } => self.finish_answer(now, &exchange, answer),
+            Phase::Collecting { exchange, answer, skip } => self.finish_answer(now, &exchange, answer, skip),
             Phase::Streaming { since, moved, .. } => self.connection_ended(now, since, moved),
             phase @ Phase::Refused { .. } => {
                 self.phase = phase;
@@ -269,6 +271,8 @@ impl ReadMachine {
         };
         if self.stale_answers > 0 {
             plan.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+            // Not every cache listens to a client; a URL of its own it cannot have stored.
+            plan.query.insert(0, (CACHE_BUSTER, format!("{:016x}", self.pace.next_entropy())));
         }
         let plan = Box::new(plan);
         self.ahead = Ahead::None;
@@ -364,7 +368,7 @@ impl ReadMachine {
         }
     }
 
-    fn finish_answer(&mut self, now: Time, exchange: &Exchange, answer: Answer) {
+    fn finish_answer(&mut self, now: Time, exchange: &Exchange, answer: Answer, skip: usize) {
         let body = self.collector.take();
         let moved = answer.next_offset != self.offset;
         let is_json = self.is_json();
@@ -395,6 +399,8 @@ impl ReadMachine {
         let quick = exchange.mode == Mode::LongPoll && !moved;
         let resume_at = if quick { self.pace.poll_ended(now, now.saturating_sub(exchange.since)) } else { now };
         self.settle(answer, data, is_json, is_empty);
+        // This answer was shorter than what an earlier one had brought.
+        self.handed_out = skip;
         if self.has_ended() {
             return;
         }
@@ -456,7 +462,14 @@ impl ReadMachine {
     }
 
     fn take_unit(&mut self, now: Time, status: u16, unit: Unit) {
-        let Unit { data, is_json, is_empty, control } = unit;
+        let Unit { mut data, is_json, mut is_empty, control } = unit;
+        let mut handed_out = self.handed_out;
+        if !is_json && handed_out > 0 {
+            let known = handed_out.min(data.len());
+            data.advance(known);
+            handed_out -= known;
+            is_empty = data.is_empty();
+        }
         let next_offset = Offset::new(control.next_offset);
         if self.is_backwards(&next_offset) {
             return self.handle_stale(now, status, &next_offset);
@@ -480,6 +493,7 @@ impl ReadMachine {
             cursor: control.cursor.map(std::borrow::Cow::into_owned),
         };
         self.settle(answer, data, is_json, is_empty);
+        self.handed_out = handed_out;
     }
 
     /// The one place where the position moves.

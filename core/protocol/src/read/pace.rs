@@ -117,7 +117,7 @@ impl Pace {
     }
 
     /// SplitMix64: spreads the supplied seed over as many values as are needed.
-    fn next_entropy(&mut self) -> u64 {
+    pub(super) fn next_entropy(&mut self) -> u64 {
         self.entropy = self.entropy.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.entropy;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -291,7 +291,7 @@ fn an_offset_that_goes_backwards_is_asked_again_past_caches_then_its_own_error()
     rig.sends();
     rig.answers(200, &[TEXT, next("4"), UP_TO_DATE], "stale");
     let plan = rig.plan();
-    assert_eq!(query_of(&plan), "offset=5");
+    assert!(query_of(&plan).starts_with("cache-buster=") && query_of(&plan).ends_with("&offset=5"));
     assert_eq!(plan.headers.get("cache-control"), Some(&HeaderValue::from_static("no-cache")));
     rig.answers(200, &[TEXT, next("-1"), UP_TO_DATE], "stale");
     assert_eq!(rig.failed_with(), ErrorCode::OffsetWentBackwards);
@@ -626,7 +626,7 @@ fn auto_chooses_by_content_type() {
 fn an_sse_offset_that_goes_backwards_is_an_error() {
     let mut rig = Rig::caught_up(LiveMode::Sse, TEXT);
     for _ in 0..2 {
-        assert_eq!(rig.sends_or_waits(), "live=sse&offset=1");
+        assert!(rig.sends_or_waits().ends_with("live=sse&offset=1"));
         rig.head(200, &[EVENTS]);
         rig.piece(&(data("x") + &control("0", "")));
     }
