@@ -1,0 +1,31 @@
+//! Signals: an interrupt ends a command at once, also in the middle of a long-poll.
+
+use tokio::{runtime::Runtime, signal};
+
+/// Exit code after an interrupt, as shells count it: 128 + SIGINT.
+pub const INTERRUPTED: i32 = 130;
+/// Exit code after a request to terminate: 128 + SIGTERM.
+#[cfg(unix)]
+pub const TERMINATED: i32 = 143;
+
+/// Ends the process as soon as it is interrupted. Progress files are whole at any time, so
+/// there is nothing to wait for.
+pub fn exit_at_once(runtime: &Runtime) {
+    runtime.spawn(async { std::process::exit(interrupted().await) });
+}
+
+/// Waits for an interrupt or a request to terminate; gives the exit code.
+pub async fn interrupted() -> i32 {
+    #[cfg(unix)]
+    {
+        let terminate = signal::unix::signal(signal::unix::SignalKind::terminate());
+        if let Ok(mut terminate) = terminate {
+            return tokio::select! {
+                _ = signal::ctrl_c() => INTERRUPTED,
+                _ = terminate.recv() => TERMINATED,
+            };
+        }
+    }
+    let _ = signal::ctrl_c().await;
+    INTERRUPTED
+}
