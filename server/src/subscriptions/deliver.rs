@@ -1,7 +1,10 @@
 //! Sends webhooks: one signed POST, bounded in time and size, to an address the guard
 //! has judged (protocol.md §23.7 to §23.9).
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use durable_streams_protocol::headers::WEBHOOK_SIGNATURE;
@@ -26,7 +29,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Sends webhooks. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Deliverer {
-    client: reqwest::Client,
+    /// Made for the first delivery: a server without webhooks needs no certificate store.
+    client: Arc<OnceLock<reqwest::Client>>,
     guard: Guard,
     keys: Arc<RwLock<KeyRing>>,
     host: Arc<dyn Host>,
@@ -46,21 +50,9 @@ pub(crate) enum DeliveryError {
 }
 
 impl Deliverer {
-    /// A client that follows no redirect, uses no proxy and resolves names through the guard.
-    pub(crate) fn new(guard: Guard, keys: Arc<RwLock<KeyRing>>, host: Arc<dyn Host>) -> Result<Self, reqwest::Error> {
-        // reqwest is built without a provider of its own; whoever named one first keeps it.
-        let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder()
-            .user_agent(concat!("durable-streams-server/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            // A proxy would connect where it likes, past the guard.
-            .no_proxy()
-            .dns_resolver(Arc::new(guard.clone()))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .pool_max_idle_per_host(4)
-            .pool_idle_timeout(Duration::from_secs(30))
-            .build()?;
-        Ok(Self { client, guard, keys, host })
+    /// Sends to what the guard lets pass, signed with the current key.
+    pub(crate) fn new(guard: Guard, keys: Arc<RwLock<KeyRing>>, host: Arc<dyn Host>) -> Self {
+        Self { client: Arc::default(), guard, keys, host }
     }
 
     /// Posts a wake; tells whether the receiver is already done with it.
@@ -71,7 +63,7 @@ impl Deliverer {
         let url = self.guard.check_url(url)?;
         let signature = self.keys.read().sign(&body, self.host.now_ms());
         let mut answer = self
-            .client
+            .client()?
             .post(url)
             .timeout(timeout)
             .header(CONTENT_TYPE, "application/json")
@@ -91,6 +83,30 @@ impl Deliverer {
         }
         Ok(if says_done(&text) { Outcome::Done } else { Outcome::Told })
     }
+
+    fn client(&self) -> Result<&reqwest::Client, reqwest::Error> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let client = make_client(&self.guard)?;
+        Ok(self.client.get_or_init(|| client))
+    }
+}
+
+/// A client that follows no redirect, uses no proxy and resolves names through the guard.
+fn make_client(guard: &Guard) -> Result<reqwest::Client, reqwest::Error> {
+    // reqwest is built without a provider of its own; whoever named one first keeps it.
+    let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .user_agent(concat!("durable-streams-server/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        // A proxy would connect where it likes, past the guard.
+        .no_proxy()
+        .dns_resolver(Arc::new(guard.clone()))
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_max_idle_per_host(4)
+        .pool_idle_timeout(Duration::from_secs(30))
+        .build()
 }
 
 fn says_done(answer: &[u8]) -> bool {

@@ -28,8 +28,9 @@ use crate::store::StoreError;
 
 /// Commands taken per turn.
 const MAX_PER_TURN: usize = 1_024;
-/// Webhooks in flight at a time.
-const MAX_IN_FLIGHT: usize = 256;
+/// Webhooks in flight at a time, one per subscription at most: enough that receivers which
+/// never answer do not hold up the others.
+const MAX_IN_FLIGHT: usize = 1_024;
 /// How long a failed write waits until it is repeated.
 const REWRITE_AFTER_MS: u64 = 1_000;
 

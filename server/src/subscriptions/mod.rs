@@ -103,8 +103,8 @@ pub enum OpenError {
     /// A stored entry cannot be read; nothing was changed.
     #[error(transparent)]
     Corrupt(#[from] Corrupt),
-    /// A key could not be made or the HTTP client could not be set up.
-    #[error("webhooks cannot be set up: {0}")]
+    /// A key could not be made or read.
+    #[error("subscriptions cannot be set up: {0}")]
     Setup(String),
 }
 
@@ -130,8 +130,7 @@ impl Subscriptions {
         let tokens = Arc::new(Tokens::new(&load_token_secret(&*port).await?));
         let keys = Arc::new(RwLock::new(load_keys(&*port, &*host).await?));
         let guard = Guard::new(options.webhooks, &options.webhook_hosts);
-        let deliverer = Deliverer::new(guard.clone(), Arc::clone(&keys), Arc::clone(&host))
-            .map_err(|error| OpenError::Setup(error.to_string()))?;
+        let deliverer = Deliverer::new(guard.clone(), Arc::clone(&keys), Arc::clone(&host));
         let stored = load_subscriptions(&*port, &root)?;
 
         let inbox = Arc::new(Inbox::default());

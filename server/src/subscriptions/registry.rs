@@ -122,7 +122,8 @@ impl Registry {
     }
 
     /// Follows what the restored patterns cover and no link names yet: streams that were
-    /// created and written just before a crash.
+    /// created and written just before a crash. A fork nobody has written to counts as
+    /// well: its tail does not tell inherited data from its own.
     pub(crate) fn discover(&mut self, tails: &HashMap<StreamPath, Position>) {
         if !self.globs.is_empty() {
             for (path, tail) in tails {

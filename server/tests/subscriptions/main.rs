@@ -4,5 +4,6 @@ mod links;
 mod pull_wake;
 mod refusals;
 mod restart;
+mod store_failure;
 mod webhook;
 mod world;

@@ -23,7 +23,7 @@ use durable_streams_server::{
         file::{FileOptions, FileStore},
         memory::MemoryStore,
     },
-    subscriptions::{Host, Options, Subscriptions, SystemHost, WebhookMode},
+    subscriptions::{Host, Options, StreamsPort, Subscriptions, SystemHost, WebhookMode},
 };
 use http::{HeaderMap, Method, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
@@ -73,6 +73,14 @@ impl World {
         let (host, mut options) = options();
         change(&mut options);
         Self::open(None, host, options).await
+    }
+
+    /// On a port that stands between the subscriptions and the engine.
+    pub(crate) async fn start_behind(port: impl FnOnce(Engine) -> Arc<dyn StreamsPort>) -> Self {
+        let (host, options) = options();
+        let engine = Engine::open(EngineOptions::default(), Arc::new(MemoryStore::new())).expect("an engine");
+        let subscriptions = Subscriptions::open(port(engine.clone()), options.clone()).await.expect("subscriptions");
+        Self { engine, subscriptions, host, options, directory: None }
     }
 
     /// On a store that can be restarted.
