@@ -70,3 +70,8 @@ pub use crate::reader::{JsonBatch, JsonItem, JsonReader};
 pub mod prelude {
     pub use crate::{Chunk, Client, LiveMode, Offset, StreamError};
 }
+
+// The README's programs compile, and the one that brings its own server runs.
+#[cfg(all(doctest, feature = "server"))]
+#[doc = include_str!("../../README.md")]
+struct Readme;
