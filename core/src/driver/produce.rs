@@ -19,25 +19,29 @@ use crate::{
     transport::{BoxFuture, TransportFailure, TransportFailureKind},
 };
 
-/// Drives a producer to its end.
-pub(crate) async fn run(shared: Arc<Shared>) {
-    let ending = Ending(&shared);
+/// Drives a producer to its end. Dropping the task settles the books, even before it ran.
+pub(crate) fn run(shared: Arc<Shared>) -> impl Future<Output = ()> {
+    let ending = Ending(shared);
+    async move { drive(&ending.0).await }
+}
+
+async fn drive(shared: &Shared) {
     let host = &shared.stream.exchange().host;
     let mut under_way = FuturesUnordered::new();
     let mut discovery: Option<BoxFuture<'_, Result<String, Failure>>> = None;
     let mut timer: Option<(Time, BoxFuture<'static, ()>)> = None;
     loop {
-        let deadline = match follow(&shared, host.now()) {
+        let deadline = match follow(shared, host.now()) {
             Next::Send(request) => {
-                under_way.push(attempt(&shared, request));
+                under_way.push(attempt(shared, request));
                 continue;
             }
             Next::Discover => {
-                discovery = Some(Box::pin(discover(&shared)));
+                discovery = Some(Box::pin(discover(shared)));
                 continue;
             }
             Next::Wait(deadline) => deadline,
-            Next::End => break,
+            Next::End => return,
         };
         // A timer outlives the wait it was made for: with batches coming and going the
         // deadline often stays.
@@ -68,7 +72,6 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             () = shared.wake.notified() => {}
         }
     }
-    drop(ending);
 }
 
 enum Next {
@@ -156,9 +159,9 @@ async fn pending_unless<T>(future: Option<&mut BoxFuture<'_, T>>) -> T {
 }
 
 /// Settles the books when the driver ends, be it because the runtime goes away.
-struct Ending<'a>(&'a Shared);
+struct Ending(Arc<Shared>);
 
-impl Drop for Ending<'_> {
+impl Drop for Ending {
     fn drop(&mut self) {
         let lost = self.0.state.lock().abandon();
         self.0.progress.notify_waiters();
