@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use durable_streams_protocol::{json_mode::JsonError, offset::Position};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 use super::{
@@ -109,8 +109,26 @@ impl Queue {
                 break;
             }
         }
+        if !state.commands.is_empty() {
+            state = self.gather(state);
+        }
         std::mem::swap(&mut state.commands, commands);
         !(state.is_stopped && commands.is_empty())
+    }
+
+    /// Lets threads that are ready to run add to the group first. On an idle machine this
+    /// costs one system call; on a busy one it makes groups larger and syncs fewer.
+    fn gather<'q>(&'q self, mut state: MutexGuard<'q, QueueState>) -> MutexGuard<'q, QueueState> {
+        for _ in 0..MAX_YIELDS {
+            let before = state.commands.len();
+            drop(state);
+            std::thread::yield_now();
+            state = self.state.lock();
+            if state.commands.len() == before || state.is_stopped {
+                break;
+            }
+        }
+        state
     }
 }
 
@@ -154,6 +172,8 @@ impl CommitStats {
 /// A group is committed when it reaches this many bytes, so that no caller waits for
 /// an unbounded write. Units: bytes.
 const MAX_GROUP_BYTES: usize = 16 << 20;
+/// How often the committer gives way to threads that may add to the group.
+const MAX_YIELDS: u32 = 8;
 /// A checkpoint is written after this many units of a stream, which bounds recovery.
 const CHECKPOINT_UNITS: u32 = 1024;
 

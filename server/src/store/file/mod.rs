@@ -12,7 +12,8 @@ mod purge;
 
 use std::{
     path::Path,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -58,7 +59,12 @@ pub struct FileStore {
     /// Set when the engine failed: nothing more is written until a restart.
     is_failed: AtomicBool,
     was_clean: bool,
+    opened: Instant,
+    room_known_until_ms: AtomicU64,
 }
+
+/// Units: milliseconds.
+const ROOM_LOOK_EVERY_MS: u64 = 20;
 
 const CLEAN: &[u8] = b"clean";
 
@@ -123,6 +129,8 @@ impl FileStore {
             is_clean: AtomicBool::new(was_clean),
             is_failed: AtomicBool::new(false),
             was_clean,
+            opened: Instant::now(),
+            room_known_until_ms: AtomicU64::new(0),
         })
     }
 
@@ -236,6 +244,11 @@ impl Store for FileStore {
         if self.is_failed.load(Ordering::Acquire) {
             return Err(StoreError::Full("an earlier write failed; restart the server".to_owned()));
         }
+        // The reserve is far larger than what can be written between two looks.
+        let now = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if now < self.room_known_until_ms.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         let free = directory::free_bytes(&self.directory)
             .map_err(|error| StoreError::failed("asking for free space", error))?;
         if free < self.options.min_free_bytes {
@@ -245,6 +258,7 @@ impl Store for FileStore {
                 self.options.min_free_bytes
             )));
         }
+        self.room_known_until_ms.store(now + ROOM_LOOK_EVERY_MS, Ordering::Relaxed);
         Ok(())
     }
 
