@@ -54,6 +54,7 @@ pub(super) struct Accepted {
 
 /// The driver's next move.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "it lives for one step of the driver and never in a collection")]
 pub(crate) enum Move {
     /// Follow the window's step.
     Window(Step),
