@@ -1,6 +1,6 @@
 //! The command line as users type it: every command, option and help text.
 
-use std::{path::PathBuf, time::Duration};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -266,7 +266,7 @@ pub struct ForkArgs {
 pub struct ServeArgs {
     /// Arguments of durable-streams-server; `serve --help` lists them
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "argument")]
-    pub arguments: Vec<String>,
+    pub arguments: Vec<OsString>,
 }
 
 /// `demo`.

@@ -40,10 +40,15 @@ mod target;
 mod units;
 mod usage;
 
+/// `serve` and `demo` run the server: see its own binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     let arguments: Vec<_> = env::args_os().skip(1).collect();
     let code = match usage::parse(arguments.clone()) {
         Ok(line) => run(line),
+        Err(Early::Serve(arguments)) => commands::serve::run(arguments),
         Err(Early::Text(text)) => match report::print(text.trim_end()) {
             Ok(()) => 0,
             Err(failure) => failure.tell(&Global::default()),
@@ -57,7 +62,7 @@ fn main() {
 fn run(Line { global, command }: Line) -> u8 {
     let outcome = match command {
         Command::Completions { shell } => commands::completions::run(shell).map(|()| 0),
-        Command::Serve(args) => commands::serve::run(args),
+        Command::Serve(args) => Ok(commands::serve::run(args.arguments)),
         Command::DemoServer(args) => demo::server::run(&args).map(|()| 0),
         Command::Demo(args) => {
             runtime().and_then(|runtime| runtime.block_on(demo::run(&args, global.output)).map(|()| 0))

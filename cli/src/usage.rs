@@ -13,6 +13,8 @@ pub enum Early {
     Text(String),
     /// Bad usage: what is wrong and the usage, for standard error.
     Usage(String),
+    /// `serve`: what follows belongs to the server, options of the same name included.
+    Serve(Vec<OsString>),
 }
 
 /// The options that decide how bad usage is told, from a line that could not be parsed.
@@ -31,6 +33,9 @@ pub fn told_with(arguments: &[OsString]) -> Global {
 
 /// Parses the arguments after the program's name.
 pub fn parse(arguments: Vec<OsString>) -> Result<Line, Early> {
+    if arguments.first().is_some_and(|first| first == "serve") {
+        return Err(Early::Serve(arguments.into_iter().skip(1).collect()));
+    }
     if let Some(help) = help_asked(&arguments) {
         return Err(Early::Text(help));
     }
@@ -182,6 +187,12 @@ mod tests {
         assert!(refusal("read").contains("<id>"));
         assert!(refusal("read s --offset a,b").contains("a,b"));
         assert!(refusal("").contains("no command"));
+    }
+
+    #[test]
+    fn what_follows_serve_belongs_to_the_server() {
+        let Err(Early::Serve(rest)) = line("serve --prefix /x --help") else { panic!("serve") };
+        assert_eq!(rest, ["--prefix", "/x", "--help"]);
     }
 
     #[test]

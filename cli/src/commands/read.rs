@@ -124,12 +124,12 @@ impl Reading<'_> {
         if let Some(left) = &mut self.left {
             *left -= printed.units;
         }
-        // The pieces of one long answer keep the offset before it, but the last.
-        if printed.is_cut || batch.next_offset == self.at {
-            self.printed += printed.units + (self.to_skip - printed.unskipped);
-        } else {
+        if !printed.is_cut && batch.next_offset != self.at {
             self.printed = 0;
             self.at = batch.next_offset;
+        } else if printed.is_cut || !batch.is_json {
+            // The pieces of one long answer of bytes keep the offset before it, but the last.
+            self.printed += printed.units + (self.to_skip - printed.unskipped);
         }
         self.to_skip = printed.unskipped;
         self.store()?;

@@ -1,9 +1,8 @@
 //! `serve`: the bundled server, with the arguments of durable-streams-server.
 
-use crate::{args::ServeArgs, failure::Failure};
+use std::ffi::OsString;
 
 /// Runs the server until it is told to stop; gives its exit code.
-pub fn run(args: ServeArgs) -> Result<u8, Failure> {
-    let _ = args;
-    Err(Failure::Local("not wired yet".to_owned()))
+pub fn run(arguments: Vec<OsString>) -> u8 {
+    durable_streams_server::config::exit_code_from_args(arguments)
 }
