@@ -1,7 +1,11 @@
 //! Everything behind the HTTP service: a store, its engine and its subscriptions.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
+use bytes::Bytes;
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
 
@@ -53,6 +57,13 @@ pub struct BackendOptions {
     pub max_streams: Option<usize>,
     /// Where webhooks may go.
     pub webhooks: WebhookMode,
+    /// Hosts webhooks may go to, `*.example.com` for all below; empty = any public one.
+    pub webhook_hosts: Vec<String>,
+    /// Number kept with the data; opening it with another one is an error. Has no other
+    /// meaning here: all streams share one log.
+    pub wal_shards: Option<u32>,
+    /// Newest data kept in memory per stream; `None` = the engine's choice. Units: bytes.
+    pub hot_bytes_per_stream: Option<usize>,
 }
 
 impl Default for BackendOptions {
@@ -62,6 +73,9 @@ impl Default for BackendOptions {
             durability: Durability::default(),
             max_streams: None,
             webhooks: WebhookMode::default(),
+            webhook_hosts: Vec::new(),
+            wal_shards: None,
+            hot_bytes_per_stream: None,
         }
     }
 }
@@ -82,7 +96,10 @@ impl Backend {
         let opening = options.clone();
         let opened = tokio::task::spawn_blocking(move || {
             let store = open_store(&opening)?;
-            let engine_options = EngineOptions { max_streams: opening.max_streams, ..EngineOptions::default() };
+            let mut engine_options = EngineOptions { max_streams: opening.max_streams, ..EngineOptions::default() };
+            if let Some(bytes) = opening.hot_bytes_per_stream {
+                engine_options.hot_bytes_per_stream = bytes;
+            }
             Ok::<_, StartError>(Engine::open(engine_options, store)?)
         });
         let engine = match opened.await {
@@ -91,9 +108,13 @@ impl Backend {
                 return Err(StartError::Setting(format!("opening the storage ended abnormally: {panicked}")));
             }
         };
+        if let (Some(shards), Storage::File(directory)) = (options.wal_shards, &options.storage) {
+            keep_wal_shards(&engine, shards, directory).await?;
+        }
         let subscribing = subscriptions::Options {
             root: http.root().to_owned(),
             webhooks: options.webhooks,
+            webhook_hosts: options.webhook_hosts.clone(),
             public_url: http.origin.public_url.clone(),
             ..subscriptions::Options::default()
         };
@@ -111,6 +132,20 @@ impl Backend {
     pub(crate) async fn close(&self) {
         self.subscriptions.shut_down().await;
         self.engine.close().await;
+    }
+}
+
+/// Key of the number of log shards that a file store was opened with.
+const WAL_SHARDS: &[u8] = b"server/wal-shards";
+
+async fn keep_wal_shards(engine: &Engine, shards: u32, directory: &Path) -> Result<(), StartError> {
+    let given = shards.to_string();
+    let kept =
+        engine.kv_scan(WAL_SHARDS)?.into_iter().next().map(|(_, kept)| String::from_utf8_lossy(&kept).into_owned());
+    match kept {
+        Some(kept) if kept == given => Ok(()),
+        Some(kept) => Err(StartError::WalShards { directory: directory.to_owned(), kept, given }),
+        None => Ok(engine.kv_put(vec![(WAL_SHARDS.to_vec(), Some(Bytes::from(given)))]).await?),
     }
 }
 

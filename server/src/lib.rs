@@ -7,8 +7,11 @@
 //! promises, [`http`] for the surface.
 
 mod backend;
+#[cfg(feature = "bin")]
+pub mod config;
 pub mod engine;
 pub mod http;
+mod launch;
 mod metrics;
 pub mod path;
 pub mod server;

@@ -8,18 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{sync::watch, task::JoinHandle};
-
 use crate::{
-    backend::Backend,
-    http::{
-        Fault, Faults, HttpOptions, Phase,
-        listener::{self, Gate},
-        service::Service,
-        site::Site,
-    },
-    metrics::Metrics,
-    tls,
+    http::{Fault, Faults, HttpOptions, service::Service},
+    launch::{ActionPlan, HostPlan, Launched, RoutePlan, SitePlan, StreamsPlan, launch},
 };
 
 pub use crate::{
@@ -29,9 +20,6 @@ pub use crate::{
     subscriptions::WebhookMode,
     tls::TlsError,
 };
-
-/// How long a stopping server waits for what is under way.
-const PATIENCE: Duration = Duration::from_secs(8);
 
 /// A server that does not run yet.
 #[derive(Debug)]
@@ -95,6 +83,16 @@ pub enum StartError {
     /// Subscriptions could not be restored.
     #[error("cannot restore the subscriptions: {0}")]
     Subscriptions(#[from] crate::subscriptions::OpenError),
+    /// The data was written under another number of log shards.
+    #[error("wal-shards is {given}, but the data in {} was written with {kept}; give that number", directory.display())]
+    WalShards {
+        /// The data directory.
+        directory: PathBuf,
+        /// Number kept with the data.
+        kept: String,
+        /// Number asked for.
+        given: String,
+    },
     /// A setting is out of range.
     #[error("{0}")]
     Setting(String),
@@ -114,65 +112,18 @@ impl Server {
     /// Listens, opens the store and serves. While the store is being read, requests get
     /// 503 and `/health` says so.
     pub async fn start(self) -> Result<RunningServer, StartError> {
-        let options = self.options;
-        check(&options)?;
-        let acceptor = options.tls.as_ref().map(|(cert, key)| tls::acceptor(cert, key)).transpose()?;
-        let listeners = listener::bind(&options.host, options.port).await.map_err(|source| StartError::Listen {
-            host: options.host.clone(),
-            port: options.port,
-            source,
-        })?;
-        let port =
-            listeners.first().and_then(|listener| listener.local_addr().ok()).map_or(options.port, |at| at.port());
-        let metrics = Arc::new(Metrics::default());
-        let site = Arc::new(Site::default());
-        let gate = Gate::new(options.max_connections, metrics.clone());
-        let (phase, stop) = watch::channel(Phase::Running);
-        let acceptors = listeners
-            .into_iter()
-            .map(|socket| {
-                tokio::spawn(listener::accept(socket, acceptor.clone(), site.clone(), gate.clone(), stop.clone()))
-            })
-            .collect();
-        let backend = match Backend::open(&options.backend, &options.http).await {
-            Ok(backend) => backend,
-            Err(error) => {
-                let _ = phase.send(Phase::Killed);
-                return Err(error);
-            }
+        let ServerOptions { host, port, max_connections, tls, backend, http } = self.options;
+        let prefix = http.prefix.clone();
+        let streams = ActionPlan::Streams(Box::new(StreamsPlan { block: 0, backend, http }));
+        let routes = vec![RoutePlan { matcher: None, action: streams }];
+        let plan = SitePlan { host, port, tls, hosts: vec![HostPlan { name: None, routes }] };
+        let launched = launch(&[plan], max_connections).await?;
+        let (Some((url, port)), Some(service)) =
+            (launched.addresses.first().cloned(), launched.services.first().cloned())
+        else {
+            return Err(StartError::Setting("nothing was started".to_owned()));
         };
-        let service =
-            Arc::new(Service::new(backend.engine.clone(), options.http.clone(), metrics, Some(backend.control_api())));
-        site.open(service.clone());
-        let scheme = if acceptor.is_some() { "https" } else { "http" };
-        let url = format!("{scheme}://{}:{port}", url_host(&options.host));
-        tracing::info!(%url, prefix = %options.http.prefix, "serving");
-        Ok(RunningServer { url, port, prefix: options.http.prefix, phase, acceptors, gate, service, backend })
-    }
-}
-
-fn check(options: &ServerOptions) -> Result<(), StartError> {
-    let prefix = &options.http.prefix;
-    if !prefix.starts_with('/') || !prefix.ends_with('/') {
-        return Err(StartError::Setting(format!("the prefix {prefix:?} must start and end with a slash")));
-    }
-    if options.http.max_chunk_bytes < crate::http::service::MIN_CHUNK_BYTES {
-        return Err(StartError::Setting(format!(
-            "max_chunk_bytes is {}; it must be at least {}",
-            options.http.max_chunk_bytes,
-            crate::http::service::MIN_CHUNK_BYTES
-        )));
-    }
-    Ok(())
-}
-
-/// The host part of a URL under which this machine reaches a listening address.
-fn url_host(host: &str) -> String {
-    match host {
-        "0.0.0.0" | "" => "127.0.0.1".to_owned(),
-        "::" | "[::]" => "[::1]".to_owned(),
-        host if host.contains(':') && !host.starts_with('[') => format!("[{host}]"),
-        host => host.to_owned(),
+        Ok(RunningServer { url, port, prefix, service, launched })
     }
 }
 
@@ -343,11 +294,8 @@ pub struct RunningServer {
     url: String,
     port: u16,
     prefix: String,
-    phase: watch::Sender<Phase>,
-    acceptors: Vec<JoinHandle<()>>,
-    gate: Arc<Gate>,
     service: Arc<Service>,
-    backend: Backend,
+    launched: Launched,
 }
 
 impl fmt::Debug for RunningServer {
@@ -419,17 +367,7 @@ impl RunningServer {
     /// under way finished within a few seconds, the store flushed and closed.
     pub async fn stop(self) {
         let started = Instant::now();
-        self.service.begin_shut_down();
-        let _ = self.phase.send(Phase::Draining);
-        for acceptor in self.acceptors {
-            let _ = acceptor.await;
-        }
-        if tokio::time::timeout(PATIENCE, self.gate.closed()).await.is_err() {
-            tracing::warn!("some connections did not end in time and are cut");
-            let _ = self.phase.send(Phase::Killed);
-            let _ = tokio::time::timeout(Duration::from_secs(1), self.gate.closed()).await;
-        }
-        self.backend.close().await;
+        self.launched.stop().await;
         tracing::info!(took_ms = started.elapsed().as_millis(), "stopped");
     }
 }

@@ -30,14 +30,18 @@ pub(crate) fn is_accepted(request: &HeaderMap) -> bool {
     by_star
 }
 
-/// Whether a type is worth compressing: media and archives are compressed already.
+/// Whether a type is worth compressing: media and archives are compressed already, and of
+/// arbitrary bytes nobody knows; trying them costs far more than a network of this century.
 pub(crate) fn is_worthwhile(content_type: &str) -> bool {
     let media = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let (kind, subtype) = media.split_once('/').unwrap_or((&media, ""));
     match kind {
         "image" => subtype.ends_with("+xml") || subtype == "bmp",
         "audio" | "video" | "font" => false,
-        _ => !matches!(subtype, "zip" | "gzip" | "x-gzip" | "zstd" | "x-7z-compressed" | "x-bzip2" | "x-xz" | "pdf"),
+        _ => !matches!(
+            subtype,
+            "octet-stream" | "zip" | "gzip" | "x-gzip" | "zstd" | "x-7z-compressed" | "x-bzip2" | "x-xz" | "pdf"
+        ),
     }
 }
 

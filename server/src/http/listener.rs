@@ -37,30 +37,36 @@ charset=utf-8\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nC
 cross-origin\r\nAccess-Control-Allow-Origin: *\r\nContent-Length: 49\r\nConnection: close\r\n\r\n\
 the server holds its limit of connections; retry\n";
 
-/// Opens the sockets of a host and port. With the unspecified IPv4 address the IPv6 one is
-/// opened too, because `localhost` may resolve there.
+/// Opens the sockets of a host and port, one per address family the host has. With the
+/// unspecified IPv4 address the IPv6 one is opened too, because `localhost` may resolve there.
 /// Units: port 0 takes a free one, the same for all.
 /// Errors: the address is taken, not local, or the name does not resolve.
 pub(crate) async fn bind(host: &str, port: u16) -> io::Result<Vec<TcpListener>> {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let addresses: Vec<SocketAddr> = tokio::net::lookup_host((bare, port)).await?.collect();
-    let Some(first) = addresses.first().copied() else {
-        return Err(io::Error::new(io::ErrorKind::NotFound, format!("the host {host} has no address")));
+    let mut addresses: Vec<IpAddr> = match bare {
+        // Both families, whatever the resolver knows.
+        "localhost" => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+        _ => tokio::net::lookup_host((bare, port)).await?.map(|address| address.ip()).collect(),
     };
-    let listener = bind_one(first)?;
-    let port = listener.local_addr()?.port();
-    let mut listeners = vec![listener];
-    // The IPv6 sibling, where the name or the wildcard has one, is welcome but not required.
-    let sibling = if first.ip() == IpAddr::V4(Ipv4Addr::UNSPECIFIED) {
-        Some(IpAddr::V6(Ipv6Addr::UNSPECIFIED))
-    } else {
-        addresses.iter().map(SocketAddr::ip).find(|ip| ip.is_ipv4() != first.is_ipv4())
-    };
-    if let Some(ip) = sibling {
+    if addresses == [IpAddr::V4(Ipv4Addr::UNSPECIFIED)] {
+        addresses.push(Ipv6Addr::UNSPECIFIED.into());
+    }
+    addresses.sort_by_key(IpAddr::is_ipv6);
+    addresses.dedup_by_key(|ip| ip.is_ipv6());
+    let mut listeners: Vec<TcpListener> = Vec::new();
+    let mut first_error = None;
+    for ip in addresses {
+        let port = listeners.first().and_then(|listener| listener.local_addr().ok()).map_or(port, |bound| bound.port());
         match bind_one(SocketAddr::new(ip, port)) {
             Ok(listener) => listeners.push(listener),
-            Err(error) => tracing::debug!(%ip, port, %error, "not listening on the sibling address"),
+            // The other family is welcome but not required.
+            Err(error) if !listeners.is_empty() => tracing::warn!(%ip, port, %error, "not listening here, too"),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(error),
+            Err(error) => first_error = first_error.or(Some(error)),
         }
+    }
+    if listeners.is_empty() {
+        return Err(first_error.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the host has no address")));
     }
     Ok(listeners)
 }

@@ -9,6 +9,7 @@ mod connection;
 mod etag;
 mod faults;
 pub(crate) mod listener;
+pub(crate) mod matcher;
 mod origin;
 mod query;
 mod read;
@@ -17,6 +18,7 @@ pub(crate) mod service;
 pub(crate) mod site;
 mod sse;
 pub(crate) mod upload;
+pub(crate) mod upstream;
 mod write;
 
 pub(crate) use self::{connection::Phase, faults::Faults};

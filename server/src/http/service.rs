@@ -68,6 +68,9 @@ pub(crate) const MIN_CHUNK_BYTES: usize = 64 * 1024;
 /// Stream root of a server on which any path is a stream (protocol.md §2).
 const DEFAULT_ROOT: &str = "/v1/stream";
 
+/// Where faults are injected.
+const FAULT_PATH: &str = "/_test/inject-error";
+
 impl Default for HttpOptions {
     fn default() -> Self {
         Self {
@@ -217,7 +220,7 @@ impl Service {
             let origin = self.options.origin.origin_of(&connection.peer, request.uri(), request.headers());
             return (Operation::Control, Ok(self.control(origin, request).await));
         }
-        if self.options.test_control && path == "/_test/inject-error" {
+        if self.options.test_control && path == FAULT_PATH {
             return (Operation::Other, Ok(Box::pin(self.faults.control(request)).await));
         }
         let stream = match StreamPath::parse(path) {
@@ -320,14 +323,23 @@ impl Service {
         })
     }
 
+    /// Whether a request is this service's to answer; the rest belongs to other routes.
+    pub(crate) fn claims(&self, method: &Method, path: &str) -> bool {
+        let is_under_prefix = |path: &str| path.starts_with(&self.options.prefix);
+        is_under_prefix(path)
+            || self.is_control_path(path)
+            || self.own_page(path, method).is_some()
+            || (self.options.test_control && path == FAULT_PATH)
+            || StreamPath::parse(path).is_ok_and(|path| is_under_prefix(path.as_str()))
+    }
+
     fn is_control_path(&self, path: &str) -> bool {
         path.strip_prefix(&self.control_root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     /// protocol.md §4.1: on every answer, refusals and 204s included.
     fn set_common_headers(&self, map: &mut HeaderMap, origin: Option<&HeaderValue>) {
-        map.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        map.insert(CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
+        set_security_headers(map);
         match &self.options.cors {
             CorsPolicy::Any => {
                 map.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
@@ -357,6 +369,12 @@ impl Service {
         }
         Ok(guard)
     }
+}
+
+/// Keeps browsers from guessing types and lets other origins embed what CORS allows.
+pub(crate) fn set_security_headers(map: &mut HeaderMap) {
+    map.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    map.insert(CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
 }
 
 const CROSS_ORIGIN_RESOURCE_POLICY: http::HeaderName = http::HeaderName::from_static("cross-origin-resource-policy");
