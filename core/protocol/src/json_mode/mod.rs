@@ -85,13 +85,6 @@ pub fn split(body: Bytes) -> Result<JsonBatch, JsonError> {
     Ok(JsonBatch { stored, message_count })
 }
 
-/// Like [`split`] for the answer to a read, which is always an array: any other value
-/// is an error.
-pub fn split_array(body: Bytes) -> Result<JsonBatch, JsonError> {
-    let (start, _) = trimmed(&body);
-    if body.get(start) == Some(&b'[') { split(body) } else { Err(not_an_array(start)) }
-}
-
 /// Checks that `text` is one JSON value, white space around it allowed: what a
 /// producer may wrap into a batch as one message.
 pub fn validate_item(text: &[u8]) -> Result<(), JsonError> {
