@@ -30,10 +30,12 @@ pub(crate) fn cargo() -> Command {
 /// Builds a program of this workspace and returns where it is.
 pub(crate) fn build(package: &str, bin: &str, profile: Profile) -> Outcome<PathBuf> {
     let mut build = cargo();
-    build.args(["build", "--message-format=json-render-diagnostics", "-p", package, "--bin", bin]);
-    if profile == Profile::Release {
-        build.arg("--release");
-    }
+    build.args(["build", "--message-format=json-render-diagnostics", "--bin", bin]);
+    match profile {
+        // As `cargo test --workspace` builds it, so that no dependency is built twice.
+        Profile::Dev => build.arg("--workspace"),
+        Profile::Release => build.args(["--release", "-p", package]),
+    };
     let output = build.stderr(Stdio::inherit()).output().map_err(|error| cannot_start(&build, &error))?;
     if !output.status.success() {
         return Err(format!("{package} does not build").into());

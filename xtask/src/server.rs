@@ -30,10 +30,10 @@ impl Server {
         Self::start("ours", program, Vec::new(), flags)
     }
 
-    /// Starts the official Rust server in its default, durable mode.
-    pub(crate) fn peer(data: &Path) -> Outcome<Self> {
+    /// Starts the official Rust server in its default, durable mode, with further flags.
+    pub(crate) fn peer(data: &Path, flags: &[&str]) -> Outcome<Self> {
         let data = data.display().to_string();
-        Self::start("peer", tools::peer_server()?, Vec::new(), &["--data-dir", &data])
+        Self::start("peer", tools::peer_server()?, Vec::new(), &[&["--data-dir", &data], flags].concat())
     }
 
     /// Starts the official Node server with files as storage.

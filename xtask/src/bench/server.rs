@@ -118,7 +118,7 @@ impl Side {
         let data =
             tempfile::tempdir_in(&folder).map_err(|error| format!("no folder in {}: {error}", folder.display()))?;
         let server = match which {
-            "peer" => Server::peer(data.path())?,
+            "peer" => Server::peer(data.path(), &[])?,
             _ => Server::ours(
                 Profile::Release,
                 &["--storage", "file", "--data-dir", &data.path().display().to_string()],
