@@ -125,6 +125,10 @@ impl<'a> Detailed<'a> {
         if let Some(known) = option.or_else(|| self.stream.content_type()) {
             return Ok(known.to_owned());
         }
+        let _asking = self.stream.learned().inquiry.lock().await;
+        if let Some(learned) = self.stream.learned().get() {
+            return Ok(learned.to_owned());
+        }
         match self.head(HeadOptions { headers: headers.clone() }).await {
             Ok(answer) => Ok(answer.value.content_type.unwrap_or_else(|| content_type::DEFAULT.to_owned())),
             // A server may implement writes only (protocol.md §2).

@@ -3,7 +3,10 @@
 
 use std::{
     fmt,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -217,41 +220,50 @@ impl fmt::Debug for DurableStream {
     }
 }
 
-/// The content type that clones of a handle have learned. A list that only grows, so that
-/// it can be lent out without a lock; an entry is added only when the type changes, which
-/// takes a delete and a new create.
+/// The content type that clones of a handle have learned. Every distinct type is kept
+/// once, for as long as the handle lives, so that it can be lent out without a lock.
 #[derive(Default)]
-pub(crate) struct LearnedType(OnceLock<Box<Entry>>);
-
-struct Entry {
-    content_type: Option<Box<str>>,
-    next: LearnedType,
+pub(crate) struct LearnedType {
+    types: TypeList,
+    /// Place of the current type in the list, counted from 1; 0 = not known.
+    current: AtomicUsize,
+    /// Held while the server is being asked, so that many writers ask once.
+    pub(crate) inquiry: tokio::sync::Mutex<()>,
 }
+
+/// A list that only grows.
+#[derive(Default)]
+struct TypeList(OnceLock<Box<(Box<str>, Self)>>);
 
 impl LearnedType {
     /// The content type learned last.
     pub(crate) fn get(&self) -> Option<&str> {
-        let mut entry = self.0.get()?;
-        while let Some(next) = entry.next.0.get() {
-            entry = next;
-        }
-        entry.content_type.as_deref()
+        let place = self.current.load(Ordering::Acquire).checked_sub(1)?;
+        self.types.iter().nth(place)
     }
 
     /// Learns a content type, or forgets it.
     pub(crate) fn set(&self, content_type: Option<&str>) {
-        if self.get() == content_type {
-            return;
-        }
-        let mut entry = Box::new(Entry { content_type: content_type.map(Box::from), next: Self::default() });
-        let mut list = self;
-        while let Err(unplaced) = list.0.set(entry) {
-            entry = unplaced;
-            match list.0.get() {
-                Some(taken) => list = &taken.next,
-                None => return,
+        let place = content_type.map_or(0, |content_type| self.types.place(content_type) + 1);
+        self.current.store(place, Ordering::Release);
+    }
+}
+
+impl TypeList {
+    /// Where a type stands, after adding it if it is new.
+    fn place(&self, content_type: &str) -> usize {
+        let (mut list, mut place) = (self, 0);
+        loop {
+            let (known, rest) = &**list.0.get_or_init(|| Box::new((content_type.into(), Self::default())));
+            if **known == *content_type {
+                return place;
             }
+            (list, place) = (rest, place + 1);
         }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &str> {
+        std::iter::successors(self.0.get(), |entry| entry.1.0.get()).map(|entry| &*entry.0)
     }
 }
 
@@ -270,5 +282,13 @@ mod tests {
         assert_eq!(learned.get(), None);
         learned.set(Some("application/json"));
         assert_eq!((lent, learned.get()), (Some("text/plain"), Some("application/json")));
+        learned.set(Some("text/plain"));
+        assert_eq!((learned.get(), learned.types.iter().count()), (Some("text/plain"), 2));
+    }
+    #[test]
+    fn handles_go_anywhere() {
+        fn anywhere<T: Clone + Send + Sync + fmt::Debug + 'static>() {}
+        anywhere::<DurableStream>();
+        anywhere::<Client>();
     }
 }

@@ -221,6 +221,34 @@ async fn http2_works_without_tls() {
 }
 
 #[tokio::test]
+async fn tls_negotiates_http2_and_refuses_strangers() {
+    let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("generates");
+    let dir = tempfile::tempdir().expect("a directory");
+    let (chain, key) = (dir.path().join("chain.pem"), dir.path().join("key.pem"));
+    std::fs::write(&chain, certified.cert.pem()).expect("writes");
+    std::fs::write(&key, certified.signing_key.serialize_pem()).expect("writes");
+    let server = TestServer::start_with(|builder| builder.tls(chain, key)).await.expect("starts");
+    let base_url = format!("https://localhost:{}", server.port());
+
+    let root = reqwest::Certificate::from_der(certified.cert.der()).expect("a certificate");
+    let trusting = http_client_builder().tls_certs_only([root]).build().expect("builds");
+    let request = http::Request::head(format!("{base_url}/tides")).body(Vec::<u8>::new()).expect("a request");
+    let response = trusting.execute(request.try_into().expect("converts")).await.expect("answered");
+    assert_eq!((response.version(), response.status().as_u16()), (http::Version::HTTP_2, 404));
+    let client = Client::builder().base_url(&base_url).http_client(trusting).build().expect("valid settings");
+    client.stream("tides").create().await.expect("created");
+
+    let never = durable_streams::RetryPolicy::NEVER;
+    let stranger = Client::builder().base_url(&base_url).retry(never).build().expect("valid settings");
+    match stranger.stream("tides").head().await {
+        Err(StreamError::Network(error)) => assert!(error.is_connect(), "{error}"),
+        other => panic!("{other:?}"),
+    }
+    drop(client);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_refused_connection_is_a_network_error_with_its_cause() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let url = format!("http://{}/tides", listener.local_addr().expect("an address"));

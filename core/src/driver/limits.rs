@@ -115,3 +115,86 @@ impl ReplyBody for TimedBody {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use durable_streams_protocol::{
+        offset::Offset,
+        request::{append::Append, read},
+    };
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::{
+        host::TokioHost,
+        transport::{
+            Transport,
+            scripted::{Scripted, ScriptedReply},
+        },
+    };
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    async fn guarded(reply: ScriptedReply, limits: Limits) -> Box<dyn ReplyBody> {
+        let host: Arc<dyn Host> = Arc::new(TokioHost::new());
+        let reply = Scripted::new().reply(reply).send(http::Request::default()).await.expect("scripted");
+        TimedBody::guard(reply.body, &host, limits, host.now())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_may_take_long_as_long_as_it_never_stalls() {
+        let mut reply = ScriptedReply::status(200);
+        for _ in 0..100 {
+            reply = reply.pause(2 * SECOND).body("x");
+        }
+        let limits = Limits { head: SECOND, total: None, idle: Some(3 * SECOND) };
+        let mut body = guarded(reply.pause(4 * SECOND).body("late"), limits).await;
+        for _ in 0..100 {
+            assert_eq!(body.chunk().await, Ok(Some(Bytes::from_static(b"x"))));
+        }
+        let start = Instant::now();
+        let failure = body.chunk().await.expect_err("stalls").kind;
+        assert_eq!((failure, start.elapsed()), (TransportFailureKind::Timeout, 3 * SECOND));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_that_takes_its_time_loses_nothing() {
+        let reply = ScriptedReply::status(200).body("x").pause(2 * SECOND).body("y");
+        let limits = Limits { head: SECOND, total: None, idle: Some(3 * SECOND) };
+        let mut body = guarded(reply, limits).await;
+        for expected in ["x", "y"] {
+            tokio::time::sleep(100 * SECOND).await;
+            assert_eq!(body.chunk().await, Ok(Some(Bytes::from_static(expected.as_bytes()))));
+        }
+        assert_eq!(body.chunk().await, Ok(None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_total_limit_counts_from_the_start() {
+        let mut reply = ScriptedReply::status(200);
+        for _ in 0..100 {
+            reply = reply.pause(SECOND).body("x");
+        }
+        let start = Instant::now();
+        let mut body = guarded(reply, Limits { head: SECOND, total: Some(10 * SECOND), idle: None }).await;
+        while body.chunk().await.is_ok() {}
+        assert_eq!(start.elapsed(), 10 * SECOND);
+    }
+
+    #[test]
+    fn only_one_shot_writes_have_a_total_limit() {
+        let timeouts = Timeouts::default();
+        let limits = |plan: &RequestPlan| timeouts.limits(plan, None);
+        let start = Offset::Beginning;
+        let second = |count| Duration::from_secs(count);
+        let append = Append { body: Bytes::from_static(b"x"), content_type: "text/plain", ..Append::default() };
+        let append = append.plan().expect("valid");
+        assert_eq!(limits(&append), Limits { head: second(30), total: Some(second(30)), idle: None });
+        let catch_up = Limits { head: second(30), total: None, idle: Some(second(30)) };
+        assert_eq!(limits(&read::catch_up(&start, None)), catch_up);
+        let long_poll = Limits { head: second(65), total: None, idle: Some(second(30)) };
+        assert_eq!(limits(&read::long_poll(&start, None)), long_poll);
+        let sse = Limits { head: second(30), total: None, idle: Some(second(90)) };
+        assert_eq!(limits(&read::sse(&start, None)), sse);
+    }
+}

@@ -370,6 +370,15 @@ async fn an_unknown_content_type_is_asked_for_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn many_writers_ask_for_the_content_type_once() {
+    let script = Scripted::new().reply(metadata()).reply(appended()).reply(appended()).reply(appended());
+    let stream = builder(&script).build().expect("valid settings").stream("tides");
+    let (first, second, third) = tokio::join!(stream.append(b"[1]"), stream.append(b"[2]"), stream.append(b"[3]"));
+    assert!(first.is_ok() && second.is_ok() && third.is_ok());
+    assert_eq!(script.requests().iter().filter(|request| request.method() == Method::HEAD).count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_handle_remembers_the_type_it_created_with_until_it_deletes() {
     let script = Scripted::new()
         .reply(ScriptedReply::status(201).header("Content-Type", "application/json"))

@@ -1,6 +1,6 @@
 //! A transport for tests: answers in a given order, and remembers what was asked.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -35,6 +35,7 @@ pub struct ScriptedReply {
 enum Piece {
     Data(Bytes),
     Failure(TransportFailure),
+    Pause(Duration),
     Hang,
 }
 
@@ -147,6 +148,13 @@ impl ScriptedReply {
         self
     }
 
+    /// Lets the next piece wait this long.
+    #[must_use]
+    pub fn pause(mut self, span: Duration) -> Self {
+        self.pieces.push_back(Piece::Pause(span));
+        self
+    }
+
     /// Keeps the body open here without another byte.
     #[must_use]
     pub fn stalled(mut self) -> Self {
@@ -160,6 +168,10 @@ struct ScriptedBody(VecDeque<Piece>);
 impl ReplyBody for ScriptedBody {
     fn chunk(&mut self) -> BoxFuture<'_, Result<Option<Bytes>, TransportFailure>> {
         Box::pin(async move {
+            while let Some(Piece::Pause(span)) = self.0.front() {
+                tokio::time::sleep(*span).await;
+                self.0.pop_front();
+            }
             match self.0.pop_front() {
                 Some(Piece::Data(data)) => Ok(Some(data)),
                 Some(Piece::Failure(failure)) => Err(failure),
@@ -168,7 +180,7 @@ impl ReplyBody for ScriptedBody {
                     self.0.push_front(Piece::Hang);
                     std::future::pending().await
                 }
-                None => Ok(None),
+                Some(Piece::Pause(_)) | None => Ok(None),
             }
         })
     }
