@@ -4,12 +4,13 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use durable_streams::protocol::expiry::Deadline;
 
-use crate::units::{parse_count, parse_duration};
+use crate::units::{parse_count, parse_duration, parse_time_limit};
 
 /// Create, write, read and tail durable streams.
 #[derive(Debug, Parser)]
-#[command(name = "durable-stream", version, about, propagate_version = false, after_help = ENVIRONMENT)]
+#[command(name = "durable-stream", version, after_help = ENVIRONMENT)]
 pub struct Line {
     /// Options every command takes.
     #[command(flatten)]
@@ -136,7 +137,7 @@ pub struct CreateArgs {
     #[arg(long, value_name = "duration", value_parser = parse_duration, conflicts_with = "expires_at")]
     pub ttl: Option<Duration>,
     /// Delete the stream at this time (RFC 3339), e.g. 2030-01-31T12:00:00Z
-    #[arg(long, value_name = "time")]
+    #[arg(long, value_name = "time", value_parser = parse_instant)]
     pub expires_at: Option<String>,
     /// Create it closed
     #[arg(long)]
@@ -191,7 +192,7 @@ pub struct ReadArgs {
     #[arg(long, value_name = "n", value_parser = parse_count)]
     pub limit: Option<u64>,
     /// With --live: stop when nothing new came for this long; else the limit of each request
-    #[arg(long, value_name = "duration", value_parser = parse_duration)]
+    #[arg(long, value_name = "duration", value_parser = parse_time_limit)]
     pub timeout: Option<Duration>,
     /// How to follow [default: chosen by content type]
     #[arg(long, value_name = "kind", value_enum, requires = "live")]
@@ -248,7 +249,7 @@ pub struct ForkArgs {
     #[arg(value_name = "new")]
     pub new: String,
     /// Where to leave the source [default: its tail]
-    #[arg(long, value_name = "offset", value_parser = parse_offset)]
+    #[arg(long, value_name = "offset", allow_hyphen_values = true, value_parser = parse_offset)]
     pub offset: Option<String>,
     /// How far into the append that begins at --offset: messages (JSON streams) or bytes
     #[arg(long, value_name = "n", requires = "offset")]
@@ -257,7 +258,7 @@ pub struct ForkArgs {
     #[arg(long, value_name = "duration", value_parser = parse_duration, conflicts_with = "expires_at")]
     pub ttl: Option<Duration>,
     /// Delete the fork at this time (RFC 3339)
-    #[arg(long, value_name = "time")]
+    #[arg(long, value_name = "time", value_parser = parse_instant)]
     pub expires_at: Option<String>,
 }
 
@@ -331,4 +332,11 @@ fn parse_offset(value: &str) -> Result<String, String> {
         return Err("an offset holds no blanks and none of , & = ? /; pass it exactly as the server gave it".into());
     }
     Ok(value.to_owned())
+}
+
+fn parse_instant(value: &str) -> Result<String, String> {
+    match Deadline::parse(value) {
+        Some(_) => Ok(value.to_owned()),
+        None => Err("write an RFC 3339 time such as 2030-01-31T12:00:00Z".to_owned()),
+    }
 }

@@ -1,4 +1,5 @@
-//! Signals: an interrupt ends a command at once, also in the middle of a long-poll.
+//! What ends a command from outside: signals, at once and also in the middle of a
+//! long-poll, and a reader of our output that goes away.
 
 use tokio::{runtime::Runtime, signal};
 
@@ -28,4 +29,21 @@ pub async fn interrupted() -> i32 {
     }
     let _ = signal::ctrl_c().await;
     INTERRUPTED
+}
+
+/// Waits until nobody reads standard output any more. A write would tell, but a live read
+/// may have nothing to write for hours: `read --live | head -1` has to end all the same.
+/// Never resolves where the system cannot tell.
+pub async fn output_gone() {
+    #[cfg(target_os = "linux")]
+    {
+        use tokio::io::{Interest, unix::AsyncFd};
+        // A regular file cannot be watched, and never goes away.
+        if let Ok(stdout) = AsyncFd::register_with_interest(std::io::stdout(), Interest::ERROR)
+            && stdout.ready(Interest::ERROR).await.is_ok()
+        {
+            return;
+        }
+    }
+    std::future::pending().await
 }

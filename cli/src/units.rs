@@ -61,6 +61,14 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     if text.is_empty() { Err(FIX.to_owned()) } else { Ok(total) }
 }
 
+/// Parses a duration above zero.
+pub fn parse_time_limit(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
+        Duration::ZERO => Err("write a time above zero, such as 10s".to_owned()),
+        limit => Ok(limit),
+    }
+}
+
 /// Parses a count of at least 1.
 pub fn parse_count(text: &str) -> Result<u64, String> {
     match text.parse() {

@@ -97,11 +97,10 @@ fn help_asked(arguments: &[OsString]) -> Option<String> {
     if command == Some(&"serve") || !texts.iter().any(|text| matches!(*text, "--help" | "-h")) {
         return None;
     }
-    let shown = match command.and_then(|name| top.find_subcommand_mut(name)) {
-        Some(command) => command.render_long_help(),
-        None => top.render_long_help(),
-    };
-    Some(shown.to_string())
+    let shown = command.and_then(|name| top.find_subcommand(name)).cloned();
+    let mut shown = shown.unwrap_or(top);
+    let is_long = texts.contains(&"--help");
+    Some(if is_long { shown.render_long_help() } else { shown.render_help() }.to_string())
 }
 
 #[cfg(test)]

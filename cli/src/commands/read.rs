@@ -17,6 +17,7 @@ use crate::{
     args::{LiveTransport, ReadArgs, ReadFormat},
     checkpoint::Checkpoint,
     failure::Failure,
+    interrupt::output_gone,
     printer::{Printer, Shape},
     session::Session,
     target::Target,
@@ -66,7 +67,10 @@ pub async fn run(session: &Session, args: ReadArgs) -> Result<(), Failure> {
         quiet_limit: args.timeout.filter(|_| args.live),
         is_live: args.live,
     };
-    reading.all(reader, &target).await?;
+    tokio::select! {
+        read = reading.all(reader, &target) => read?,
+        () = output_gone() => return Err(Failure::OutputGone),
+    }
     reading.printer.end(io::stdout().is_terminal()).map_err(Failure::of_stdout)
 }
 

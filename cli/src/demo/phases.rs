@@ -33,6 +33,7 @@ use crate::{
 /// The stream's id.
 pub const STREAM: &str = "demo/feed";
 const PRODUCER: &str = "demo-feed";
+const QUEUED_BYTES: usize = 8 << 20;
 
 /// One run of the demo.
 pub struct Run {
@@ -150,8 +151,9 @@ impl Stages<'_> {
     /// A producer whose batches are small enough that even a short feed takes many.
     fn producer(&self, input_bytes: u64) -> Result<Producer, Failure> {
         let batch_bytes = usize::try_from(input_bytes / 64).unwrap_or(usize::MAX).clamp(4 << 10, 1 << 20);
-        let producer =
-            self.stream.producer(PRODUCER).content_type(content_type::JSON).max_batch_bytes(batch_bytes).build();
+        let builder = self.stream.producer(PRODUCER).content_type(content_type::JSON).max_batch_bytes(batch_bytes);
+        // A long input waits in the file, not in memory.
+        let producer = builder.max_queued_bytes(QUEUED_BYTES).build();
         producer.map_err(|error| Failure::no_producer(&error))
     }
 
