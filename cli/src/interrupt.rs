@@ -39,7 +39,9 @@ pub async fn output_gone() {
     {
         use tokio::io::{Interest, unix::AsyncFd};
         // A regular file cannot be watched, and never goes away.
-        if let Ok(stdout) = AsyncFd::register_with_interest(std::io::stdout(), Interest::ERROR)
+        // SAFETY: the descriptor of standard output stays open as long as the process lives.
+        let watched = unsafe { AsyncFd::register_with_interest(std::io::stdout(), Interest::ERROR) };
+        if let Ok(stdout) = watched
             && stdout.ready(Interest::ERROR).await.is_ok()
         {
             return;
