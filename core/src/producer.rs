@@ -276,10 +276,10 @@ impl Shared {
 
     /// Learns the stream's content type.
     pub(crate) fn learn(&self, content_type: &str) {
-        let refused = self.state.lock().set_content_type(content_type);
-        if BatchKind::of(content_type) == BatchKind::Bytes {
-            self.may_be_json.store(false, Ordering::Relaxed);
-        }
+        let mut state = self.state.lock();
+        let refused = state.set_content_type(content_type);
+        self.may_be_json.store(state.kind() != Some(BatchKind::Bytes), Ordering::Relaxed);
+        drop(state);
         self.progress.notify_waiters();
         for cause in refused {
             self.report(cause);

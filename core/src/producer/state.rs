@@ -200,6 +200,9 @@ impl State {
     /// Learns the content type and puts the staged messages into batches. Returns what to
     /// tell the error callback.
     pub(crate) fn set_content_type(&mut self, content_type: &str) -> Vec<Cause> {
+        if self.kind.is_some() {
+            return Vec::new();
+        }
         let kind = BatchKind::of(content_type);
         self.window.set_content_type(content_type.to_owned());
         self.kind = Some(kind);

@@ -18,6 +18,7 @@
 //! the window is empty.
 
 mod failure;
+mod pace;
 mod reply;
 #[cfg(test)]
 mod simulation;
@@ -31,6 +32,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 
 use self::{
+    pace::Pace,
     reply::Meaning,
     slot::{Batch, Slot, Stage},
 };
@@ -180,7 +182,7 @@ pub struct ProducerWindow {
     producer_id: HeaderValue,
     content_type: String,
     auto_claim: bool,
-    max_in_flight: usize,
+    pace: Pace,
     retry: RetryPolicy,
     jitter: Jitter,
     phase: Phase,
@@ -225,7 +227,7 @@ impl ProducerWindow {
             producer_id: options.producer_id,
             content_type: options.content_type,
             auto_claim: options.auto_claim,
-            max_in_flight: options.max_in_flight.max(1),
+            pace: Pace::new(options.max_in_flight),
             retry: options.retry,
             jitter: Jitter(options.seed),
             phase: Phase::Open,
@@ -327,10 +329,14 @@ impl ProducerWindow {
                     return Step::AwaitReply;
                 }
                 self.claim_epoch(now);
-            } else if let Some(index) = self.slots.iter().position(|slot| slot.is_due(now)) {
-                return self.send(index);
-            } else if !self.admit_next() {
-                return self.wait();
+                continue;
+            }
+            match self.slots.iter().position(|slot| !slot.has_left()) {
+                Some(index) if self.slots[index].is_due(now) => return self.send(index),
+                // Nothing may overtake a batch that the server is known to miss: it would only
+                // come back with a gap.
+                None if self.admit_next() => {}
+                Some(_) | None => return self.wait(),
             }
         }
     }
@@ -429,7 +435,8 @@ impl ProducerWindow {
 
     /// Whether a batch sealed now could be sent at once.
     pub fn has_room(&self) -> bool {
-        self.queued.is_empty() && !self.is_claiming && self.restart_at.is_none() && self.slots.len() < self.limit()
+        let is_held = self.is_claiming || self.restart_at.is_some() || !self.slots.iter().all(Slot::has_left);
+        self.queued.is_empty() && !is_held && self.slots.len() < self.limit()
     }
 
     /// Tail after the latest acknowledged batch; never goes back.
@@ -451,7 +458,7 @@ impl ProducerWindow {
     }
 
     const fn limit(&self) -> usize {
-        if self.must_go_alone() { 1 } else { self.max_in_flight }
+        if self.must_go_alone() { 1 } else { self.pace.limit }
     }
 
     fn is_any_under_way(&self) -> bool {
@@ -522,7 +529,7 @@ impl ProducerWindow {
     }
 
     fn wait(&self) -> Step {
-        let deadline = self.slots.iter().filter_map(Slot::deadline).min();
+        let deadline = self.slots.iter().find(|slot| !slot.has_left()).and_then(Slot::deadline);
         let is_empty = self.slots.is_empty() && self.queued.is_empty();
         match (deadline, &self.phase) {
             (Some(deadline), _) => Step::WaitUntil(deadline),
@@ -535,6 +542,7 @@ impl ProducerWindow {
     fn acknowledge(&mut self, index: usize, offset: Option<Offset>, is_duplicate: bool) {
         self.is_confirmed = true;
         self.claims_in_a_row = 0;
+        self.pace.acknowledged();
         let slot = &mut self.slots[index];
         slot.stage = Stage::Acked;
         slot.plan.body = Bytes::new();
@@ -583,6 +591,7 @@ impl ProducerWindow {
             self.fail_from(index, failure);
         } else {
             slot.stage = Stage::WaitingForLower { from: expected };
+            self.pace.overtaken();
             self.release_waiting();
         }
     }

@@ -79,6 +79,11 @@ impl Slot {
         matches!(self.stage, Stage::UnderWay { attempt, .. } if attempt == id)
     }
 
+    /// Whether the batch is at the server or on its way there.
+    pub(super) const fn has_left(&self) -> bool {
+        matches!(self.stage, Stage::UnderWay { .. } | Stage::Acked)
+    }
+
     pub(super) const fn is_under_way(&self) -> bool {
         matches!(self.stage, Stage::UnderWay { .. })
     }
