@@ -245,7 +245,7 @@ async fn open_routes(
                 uri: uri.clone(),
                 copy_headers: copy_headers.clone(),
             })),
-            ActionPlan::Proxy(upstream) => Action::Proxy(Upstream::new(upstream.clone())),
+            ActionPlan::Proxy(upstream) => Action::Proxy(Box::new(Upstream::new(upstream.clone()))),
             ActionPlan::Group { is_final, routes } => {
                 Action::Group { is_final: *is_final, routes: Box::pin(open_routes(launched, routes, metrics)).await? }
             }

@@ -231,7 +231,7 @@ fn corrupt(bytes: &mut [u8]) {
         match index {
             0 => *byte = b'X',
             1 => *byte = b'Y',
-            _ if clock::entropy() % 10 == 0 => *byte = b'Z',
+            _ if clock::entropy().is_multiple_of(10) => *byte = b'Z',
             _ => {}
         }
     }

@@ -125,10 +125,7 @@ async fn long_poll(
     query: ReadQuery,
     request: &HeaderMap,
 ) -> Answer {
-    let _guard = match service.admit_live_reader(connection) {
-        Ok(guard) => guard,
-        Err(refused) => return refused,
-    };
+    let Some(_guard) = service.admit_live_reader(connection) else { return too_many_live_readers(service) };
     let mut reader = match service.engine.reader(path, query.from, true) {
         Ok(reader) => reader,
         Err(error) => return refusal::read(path, &error),
@@ -237,10 +234,7 @@ fn server_sent_events(
     query: ReadQuery,
     prelude: Option<Bytes>,
 ) -> Answer {
-    let guard = match service.admit_live_reader(connection) {
-        Ok(guard) => guard,
-        Err(refused) => return refused,
-    };
+    let Some(guard) = service.admit_live_reader(connection) else { return too_many_live_readers(service) };
     let reader = match service.engine.reader(path, query.from, true) {
         Ok(reader) => reader,
         Err(error) => return refusal::read(path, &error),
@@ -263,6 +257,11 @@ fn server_sent_events(
         guard,
     }));
     answer
+}
+
+fn too_many_live_readers(service: &Service) -> Answer {
+    let most = service.options.max_live_readers;
+    answer::overloaded(format_args!("the server holds its limit of {most} live readers; try again later"))
 }
 
 /// Within a twentieth of the interval, so that readers who came together do not all

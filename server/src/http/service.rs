@@ -354,20 +354,14 @@ impl Service {
         map.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(CORS_EXPOSE_HEADERS));
     }
 
-    /// Admits a live reader, or refuses it with 503.
-    pub(super) fn admit_live_reader(&self, connection: &Arc<Connection>) -> Result<LiveGuard, Answer> {
-        let most = self.options.max_live_readers;
+    /// Admits a live reader; `None` when there are too many.
+    pub(super) fn admit_live_reader(&self, connection: &Arc<Connection>) -> Option<LiveGuard> {
         let guard = LiveGuard {
             count: self.live_readers.clone(),
             _gauge: self.metrics.live_reader(),
             _read: connection.live_read(),
         };
-        if guard.count.fetch_add(1, Ordering::Relaxed) >= most {
-            return Err(answer::overloaded(format_args!(
-                "the server holds its limit of {most} live readers; try again later"
-            )));
-        }
-        Ok(guard)
+        (guard.count.fetch_add(1, Ordering::Relaxed) < self.options.max_live_readers).then_some(guard)
     }
 }
 

@@ -53,7 +53,7 @@ pub(crate) enum Action {
     /// Asks whether the request may pass.
     ForwardAuth(Box<ForwardAuth>),
     /// Passes the request on to another server.
-    Proxy(Upstream),
+    Proxy(Box<Upstream>),
     /// Tries these in order.
     Group {
         /// Whether nothing after the group is tried when it matched.

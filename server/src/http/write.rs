@@ -30,7 +30,7 @@ pub(crate) async fn create(service: &Service, peer: Peer, path: StreamPath, requ
     let body = upload::collect(body, &request.headers, service.options.max_body_bytes).await;
     let plan = match create_request(&request.headers) {
         Ok(plan) => plan,
-        Err(refused) => return refused,
+        Err(reason) => return answer::bad_request(reason),
     };
     let body = match body {
         Ok(body) => body,
@@ -57,8 +57,8 @@ pub(crate) async fn create(service: &Service, peer: Peer, path: StreamPath, requ
 }
 
 /// Reads the headers of a PUT, in the order of protocol.md §5.
-fn create_request(map: &HeaderMap) -> Result<CreateRequest, Answer> {
-    let expiry = Expiry::from_headers(map).map_err(answer::bad_request)?;
+fn create_request(map: &HeaderMap) -> Result<CreateRequest, String> {
+    let expiry = Expiry::from_headers(map).map_err(|error| error.to_string())?;
     Ok(CreateRequest {
         content_type: content_type(map).filter(|value| content_type::is_valid(value)).map(str::to_owned),
         expiry,
@@ -68,7 +68,7 @@ fn create_request(map: &HeaderMap) -> Result<CreateRequest, Answer> {
     })
 }
 
-fn fork_request(map: &HeaderMap) -> Result<Option<ForkRequest>, Answer> {
+fn fork_request(map: &HeaderMap) -> Result<Option<ForkRequest>, String> {
     let source = map.get(headers::STREAM_FORKED_FROM);
     let offset = map.get(headers::STREAM_FORK_OFFSET);
     let sub_offset = map.get(headers::STREAM_FORK_SUB_OFFSET);
@@ -78,28 +78,25 @@ fn fork_request(map: &HeaderMap) -> Result<Option<ForkRequest>, Answer> {
             (None, Some(_)) => "Stream-Fork-Offset",
             (None, None) => return Ok(None),
         };
-        return Err(answer::bad_request(format_args!("{lonely} needs Stream-Forked-From, the path of the source")));
+        return Err(format!("{lonely} needs Stream-Forked-From, the path of the source"));
     };
     let sub_offset = match sub_offset {
         None => 0,
         Some(value) => headers::parse_canonical_integer(value.as_bytes()).ok_or_else(|| {
-            answer::bad_request(format_args!(
-                "Stream-Fork-Sub-Offset must be a whole number without sign or leading zero, got {value:?}"
-            ))
+            format!("Stream-Fork-Sub-Offset must be a whole number without sign or leading zero, got {value:?}")
         })?,
     };
     let offset = match offset {
         None => None,
-        Some(value) => Some(Position::parse(value.as_bytes()).ok_or_else(|| {
-            answer::bad_request(format_args!("Stream-Fork-Offset must be an offset the source returned, got {value:?}"))
-        })?),
+        Some(value) => Some(
+            Position::parse(value.as_bytes())
+                .ok_or_else(|| format!("Stream-Fork-Offset must be an offset the source returned, got {value:?}"))?,
+        ),
     };
     let source = source
         .to_str()
-        .map_err(|_| answer::bad_request("Stream-Forked-From must be the path of a stream in visible ASCII"))
-        .and_then(|path| {
-            StreamPath::parse(path).map_err(|error| answer::bad_request(format_args!("Stream-Forked-From: {error}")))
-        })?;
+        .map_err(|_| "Stream-Forked-From must be the path of a stream in visible ASCII".to_owned())
+        .and_then(|path| StreamPath::parse(path).map_err(|error| format!("Stream-Forked-From: {error}")))?;
     Ok(Some(ForkRequest { source, offset, sub_offset }))
 }
 
