@@ -152,7 +152,31 @@ fn basic_credentials(url: &Url) -> Option<HeaderValue> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::vec, prelude::*};
+    use url::form_urlencoded;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_parameters_arrive_as_given_and_sorted(custom in vec((".{1,8}", ".*"), 0..5), offset in ".*") {
+            let custom: Params = custom.into_iter().filter(|(key, _)| !query::RESERVED.contains(&key.as_str())).collect();
+            let url = StreamUrl::parse("http://h/s").expect("parses");
+            let target = url.target(&custom, &[("offset", offset.clone())]).expect("valid");
+            let arrived: Params =
+                form_urlencoded::parse(target.query().unwrap_or_default().as_bytes()).into_owned().collect();
+            let mut expected = custom;
+            expected.push(("offset".to_owned(), offset));
+            expected.sort_by(|left, right| left.0.cmp(&right.0));
+            prop_assert_eq!(arrived, expected);
+        }
+
+        #[test]
+        fn any_text_is_a_url_or_refused(text in ".*") {
+            let _ = join(Some("http://h/v1"), &text).and_then(|url| StreamUrl::parse(&url));
+            let _ = StreamUrl::parse(&text);
+        }
+    }
 
     #[test]
     fn names_join_with_exactly_one_slash_and_keep_the_base_path() {
