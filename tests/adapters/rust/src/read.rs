@@ -1,0 +1,98 @@
+//! Reads: batches until one of the rules of adapter-protocol §2.4 says stop.
+
+use std::time::Duration;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use durable_streams::{Failure, LiveMode, reader::Reader};
+use serde_json::{Value, json};
+
+use crate::{
+    command::Command,
+    oneshot::set,
+    outcome::{Outcome, Problem},
+    session::Session,
+};
+
+const MAX_CHUNKS: usize = 100;
+const TIMEOUT_MS: u64 = 5000;
+
+/// What a read has collected.
+struct Collected {
+    chunks: Vec<Value>,
+    status: Option<u16>,
+    offset: String,
+    up_to_date: bool,
+    stream_closed: bool,
+    cursor: Option<String>,
+}
+
+pub(crate) async fn read(session: &mut Session, command: &Command) -> Outcome {
+    let live = match &command.live {
+        Value::Null | Value::Bool(false) => LiveMode::Off,
+        Value::Bool(true) => LiveMode::Auto,
+        Value::String(mode) if mode == "long-poll" => LiveMode::LongPoll,
+        Value::String(mode) if mode == "sse" => LiveMode::Sse,
+        other => return Err(Problem::invalid(format!("live: {other} is no mode"))),
+    };
+    let (stream, sent) = session.dynamic_stream(command)?;
+    let mut builder = stream.read().live_mode(live);
+    if let Some(offset) = &command.offset {
+        builder = builder.offset(offset.as_str());
+    }
+    if let Some(cursor) = &command.cursor {
+        builder = builder.cursor(cursor);
+    }
+    if let Some(etag) = &command.if_none_match {
+        builder = builder.if_none_match(etag);
+    }
+    for (name, value) in &command.headers {
+        builder = builder.header(name, value);
+    }
+    let mut reader = builder.reader()?;
+    let mut collected = Collected {
+        chunks: Vec::new(),
+        status: None,
+        offset: command.offset.clone().unwrap_or_else(|| "-1".to_owned()),
+        // If nothing ever arrives, there is nothing the reader is behind of.
+        up_to_date: true,
+        stream_closed: false,
+        cursor: None,
+    };
+    let timeout = Duration::from_millis(command.timeout_ms.unwrap_or(TIMEOUT_MS));
+    let outcome = tokio::time::timeout(timeout, collect(&mut reader, command, &mut collected)).await;
+    // Ends what is still open before the answer is written.
+    drop(reader);
+    session.keep_counts(&sent);
+    if let Ok(ended) = outcome {
+        ended?;
+    }
+    let mut result = json!({"type": "read", "success": true, "status": collected.status.unwrap_or(200),
+        "chunks": collected.chunks, "offset": collected.offset, "upToDate": collected.up_to_date,
+        "streamClosed": collected.stream_closed});
+    set(&mut result, "cursor", collected.cursor);
+    sent.tell(&mut result);
+    Ok(result)
+}
+
+async fn collect(reader: &mut Reader, command: &Command, collected: &mut Collected) -> Result<(), Failure> {
+    let max_chunks = command.max_chunks.unwrap_or(MAX_CHUNKS);
+    while let Some(batch) = reader.next_batch().await? {
+        if !batch.is_empty {
+            let offset = batch.next_offset.as_str();
+            collected.chunks.push(match std::str::from_utf8(&batch.data) {
+                Ok(text) => json!({"data": text, "offset": offset}),
+                Err(_) => json!({"data": STANDARD.encode(&batch.data), "offset": offset, "binary": true}),
+            });
+        }
+        collected.status = Some(batch.status);
+        collected.offset = batch.next_offset.as_str().to_owned();
+        collected.up_to_date = batch.up_to_date;
+        collected.stream_closed = batch.stream_closed;
+        collected.cursor = batch.cursor;
+        let is_caught_up = command.wait_for_up_to_date && batch.up_to_date;
+        if collected.chunks.len() >= max_chunks || is_caught_up || batch.stream_closed {
+            break;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,4 @@
+//! What a run came to: for people, for pipelines.
+
+pub mod console;
+pub mod files;
