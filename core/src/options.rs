@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION},
+};
 
 use crate::{Offset, error::InvalidHeaderError};
 
@@ -281,7 +284,9 @@ impl UserHeaders {
 pub(crate) fn parse_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), InvalidHeaderError> {
     let parsed =
         HeaderName::from_bytes(name.as_bytes()).map_err(|_| InvalidHeaderError::InvalidName(name.to_owned()))?;
-    let value =
+    let mut value =
         HeaderValue::from_bytes(value.as_bytes()).map_err(|_| InvalidHeaderError::InvalidValue(name.to_owned()))?;
+    // Kept out of debug output and of HTTP/2's shared compression table.
+    value.set_sensitive([AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE].contains(&parsed));
     Ok((parsed, value))
 }
