@@ -6,17 +6,18 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use durable_streams_protocol::{json_mode::JsonError, offset::Position};
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
 use super::{
     SWEEP_EVERY, Shared,
     apply::Transaction,
+    pace::Pace,
     stream::{Decided, Gone, Stream},
     types::{AppendError, AppendRequest, Appended, CreateError, CreateRequest, Created, DeleteError, StreamEvent},
 };
@@ -74,7 +75,8 @@ pub(super) struct Queue {
 struct QueueState {
     commands: Vec<Command>,
     is_stopped: bool,
-    is_waiting: bool,
+    /// The committer sleeps until so many requests wait; 0 = it is awake.
+    wake_len: usize,
 }
 
 impl Queue {
@@ -85,7 +87,10 @@ impl Queue {
             return false;
         }
         state.commands.push(command);
-        let must_wake = std::mem::take(&mut state.is_waiting);
+        let must_wake = state.wake_len > 0 && state.commands.len() >= state.wake_len;
+        if must_wake {
+            state.wake_len = 0;
+        }
         drop(state);
         if must_wake {
             self.filled.notify_one();
@@ -100,35 +105,27 @@ impl Queue {
     }
 
     /// Takes all requests into `commands`, waiting until `deadline`; `false` at the end.
-    fn take(&self, commands: &mut Vec<Command>, deadline: Instant) -> bool {
+    /// With `gather`, waits a little more until the group has that size.
+    fn take(&self, commands: &mut Vec<Command>, deadline: Instant, gather: Option<(usize, Duration)>) -> bool {
         let mut state = self.state.lock();
         while state.commands.is_empty() && !state.is_stopped {
-            state.is_waiting = true;
+            state.wake_len = 1;
             if self.filled.wait_until(&mut state, deadline).timed_out() {
-                state.is_waiting = false;
                 break;
             }
         }
-        if !state.commands.is_empty() {
-            state = self.gather(state);
+        if let Some((size, wait)) = gather.filter(|(size, _)| (1..*size).contains(&state.commands.len())) {
+            let deadline = Instant::now() + wait;
+            while state.commands.len() < size && !state.is_stopped {
+                state.wake_len = size;
+                if self.filled.wait_until(&mut state, deadline).timed_out() {
+                    break;
+                }
+            }
         }
+        state.wake_len = 0;
         std::mem::swap(&mut state.commands, commands);
         !(state.is_stopped && commands.is_empty())
-    }
-
-    /// Lets threads that are ready to run add to the group first. On an idle machine this
-    /// costs one system call; on a busy one it makes groups larger and syncs fewer.
-    fn gather<'q>(&'q self, mut state: MutexGuard<'q, QueueState>) -> MutexGuard<'q, QueueState> {
-        for _ in 0..MAX_YIELDS {
-            let before = state.commands.len();
-            drop(state);
-            std::thread::yield_now();
-            state = self.state.lock();
-            if state.commands.len() == before || state.is_stopped {
-                break;
-            }
-        }
-        state
     }
 }
 
@@ -172,8 +169,6 @@ impl CommitStats {
 /// A group is committed when it reaches this many bytes, so that no caller waits for
 /// an unbounded write. Units: bytes.
 const MAX_GROUP_BYTES: usize = 16 << 20;
-/// How often the committer gives way to threads that may add to the group.
-const MAX_YIELDS: u32 = 8;
 /// A checkpoint is written after this many units of a stream, which bounds recovery.
 const CHECKPOINT_UNITS: u32 = 1024;
 
@@ -184,19 +179,20 @@ pub(super) struct Committer {
     /// Streams with an expiry.
     pub(super) expiring: HashMap<StreamId, Arc<Stream>>,
     pub(super) transaction: Transaction,
+    pace: Pace,
     is_failed: bool,
 }
 
 impl Committer {
     pub(super) fn new(shared: Arc<Shared>, next_id: StreamId, expiring: HashMap<StreamId, Arc<Stream>>) -> Self {
-        Self { shared, next_id, expiring, transaction: Transaction::default(), is_failed: false }
+        Self { shared, next_id, expiring, transaction: Transaction::default(), pace: Pace::default(), is_failed: false }
     }
 
     /// Runs until the queue is stopped and empty, then closes the store.
     pub(super) fn run(mut self) {
         let mut commands = Vec::new();
         let mut next_sweep = Instant::now() + SWEEP_EVERY;
-        while self.shared.queue.take(&mut commands, next_sweep) {
+        while self.shared.queue.take(&mut commands, next_sweep, self.pace.gather()) {
             self.carry_out_all(&mut commands);
             if Instant::now() >= next_sweep {
                 self.sweep();
@@ -249,7 +245,9 @@ impl Committer {
             stats.commits.fetch_add(1, Ordering::Relaxed);
             stats.operations.fetch_add(transaction.answers.len() as u64, Ordering::Relaxed);
             stats.appended_bytes.fetch_add(transaction.bytes as u64, Ordering::Relaxed);
-            let nanos = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            let took = started.elapsed();
+            self.pace.record(transaction.answers.len(), took);
+            let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
             stats.commit_nanos.fetch_add(nanos, Ordering::Relaxed);
             if let Err(error) = outcome {
                 self.fail(transaction, &error);

@@ -11,6 +11,7 @@ mod apply;
 mod committer;
 mod hot;
 mod options;
+mod pace;
 mod reader;
 mod recover;
 mod stream;

@@ -197,10 +197,17 @@ impl Service {
             CorsPolicy::Any => None,
             CorsPolicy::Only(_) => request.headers().get(header::ORIGIN).cloned(),
         };
+        // What a cache keeps must serve browsers too; other answers need the long list of
+        // readable headers only when a browser asks across origins.
+        let is_for_browsers = request.method() == Method::GET || request.headers().contains_key(header::ORIGIN);
         let (operation, answered) = self.route(connection, request).await;
         let mut answer = answered?;
         self.metrics.count_request(operation, answer.status().as_u16());
-        self.set_common_headers(answer.headers_mut(), origin.as_ref());
+        let map = answer.headers_mut();
+        self.set_common_headers(map, origin.as_ref());
+        if is_for_browsers {
+            map.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(CORS_EXPOSE_HEADERS));
+        }
         Ok(answer)
     }
 
@@ -351,7 +358,6 @@ impl Service {
                 }
             }
         }
-        map.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(CORS_EXPOSE_HEADERS));
     }
 
     /// Admits a live reader; `None` when there are too many.
