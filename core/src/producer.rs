@@ -12,6 +12,8 @@ mod builder;
 mod cause;
 mod ledger;
 mod receipt;
+#[cfg(test)]
+mod simulation;
 mod state;
 #[cfg(test)]
 mod tests;
