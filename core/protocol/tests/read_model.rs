@@ -111,7 +111,11 @@ impl Server {
             let mut headers = vec![("content-type", content_type.to_owned()), ("stream-next-offset", token(end))];
             headers.extend(is_tail.then(|| ("stream-up-to-date", "true".into())));
             headers.extend(is_closed.then(|| ("stream-closed", "true".into())));
-            (headers, self.payload(&self.units[start..end]))
+            let body = self.payload(&self.units[start..end]);
+            if cut.is_multiple_of(2) {
+                headers.push(("content-length", body.len().to_string()));
+            }
+            (headers, body)
         };
         let mut told = VecDeque::from([Told::Head(StatusCode::OK, headers)]);
         let (sent, last) = match fate {

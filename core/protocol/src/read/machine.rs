@@ -10,7 +10,7 @@
 //!  closed, up to date without live, cancelled ──────────────> Ended
 //! ```
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use bytes::{Buf, Bytes};
 use http::{
@@ -59,6 +59,8 @@ pub struct ReadMachine {
     up_to_date: bool,
     /// An answer was accepted: the stream exists and the server works.
     succeeded: bool,
+    /// Shortest time from a request to its answer's head.
+    latency: Option<Duration>,
     sse_given_up: bool,
     stale_answers: u32,
     /// A wait at `now` ended without an answer: settle where `now` is before waiting again.
@@ -79,7 +81,7 @@ enum Phase {
     /// A request is out, no head yet.
     Waiting { exchange: Exchange },
     /// The body of a 200 is coming.
-    Collecting { exchange: Exchange, answer: Answer, skip: usize },
+    Collecting { exchange: Exchange, answer: Answer, skip: usize, arrival: Arrival },
     /// Events are coming.
     Streaming { status: u16, since: Time, moved: bool, body: EventBody },
     /// The body of a refusal is coming, wanted for its message only.
@@ -116,6 +118,27 @@ struct Answer {
     cursor: Option<String>,
 }
 
+/// How far the body of an answer has come.
+#[derive(Debug)]
+struct Arrival {
+    since: Time,
+    expected: Option<usize>,
+    received: usize,
+}
+
+impl Arrival {
+    /// Whether the rest will take no longer than the next answer takes to begin. Asking
+    /// sooner would only make two bodies share the way, and keep the second one waiting.
+    fn is_nearly_over(&self, now: Time, latency: Duration) -> bool {
+        let Some(expected) = self.expected else { return true };
+        let rest = expected.saturating_sub(self.received);
+        let elapsed = now.saturating_sub(self.since).as_micros();
+        // What came with the head says nothing about the rate, so half of the body must be
+        // there. Then, at the rate so far: rest / received * elapsed <= 2 * latency.
+        rest <= self.received && rest as u128 * elapsed <= self.received as u128 * 2 * latency.as_micros()
+    }
+}
+
 /// The request after the current one.
 #[derive(Debug)]
 enum Ahead {
@@ -135,6 +158,7 @@ impl ReadMachine {
             framing: options.framing,
             up_to_date: false,
             succeeded: false,
+            latency: None,
             sse_given_up: false,
             stale_answers: 0,
             now_is_unsettled: false,
@@ -150,6 +174,12 @@ impl ReadMachine {
 
     /// Names the driver's next move.
     pub fn poll(&mut self, now: Time) -> Step {
+        if let (Phase::Ready, Ahead::Wanted(offset)) = (&self.phase, &self.ahead) {
+            let plan = Box::new(read::catch_up(offset, None));
+            self.ahead = Ahead::None;
+            self.phase = Phase::Waiting { exchange: Exchange { plan: plan.clone(), mode: Mode::CatchUp, since: now } };
+            return Step::SendAhead(plan);
+        }
         if let Some(event) = self.events.pop_front() {
             return Step::Emit(event);
         }
@@ -183,8 +213,9 @@ impl ReadMachine {
     /// A piece of the current exchange's body arrived.
     pub fn handle_body_chunk(&mut self, now: Time, chunk: Bytes) {
         match &mut self.phase {
-            Phase::Collecting { skip, .. } => {
+            Phase::Collecting { skip, arrival, .. } => {
                 let mut chunk = chunk;
+                arrival.received += chunk.len();
                 let skipped = chunk.len().min(*skip);
                 chunk.advance(skipped);
                 *skip -= skipped;
@@ -210,7 +241,7 @@ impl ReadMachine {
     /// The current exchange's body ended cleanly.
     pub fn handle_body_end(&mut self, now: Time) {
         match std::mem::replace(&mut self.phase, Phase::Ready) {
-            Phase::Collecting { exchange, answer, skip } => self.finish_answer(now, &exchange, answer, skip),
+            Phase::Collecting { exchange, answer, skip, .. } => self.finish_answer(now, &exchange, answer, skip),
             Phase::Streaming { since, moved, .. } => self.connection_ended(now, since, moved),
             phase @ Phase::Refused { .. } => {
                 self.phase = phase;
@@ -282,6 +313,10 @@ impl ReadMachine {
 
     fn send_ahead(&mut self, now: Time) -> Option<Step> {
         let Ahead::Wanted(offset) = &self.ahead else { return None };
+        let Phase::Collecting { arrival, .. } = &self.phase else { return None };
+        if !arrival.is_nearly_over(now, self.latency.unwrap_or_default()) {
+            return None;
+        }
         let plan = Box::new(read::catch_up(offset, None));
         self.ahead = Ahead::Sent(plan.clone(), now);
         Some(Step::SendAhead(plan))
@@ -338,7 +373,10 @@ impl ReadMachine {
             return self.finish_without_data(now, &exchange, answer);
         }
         self.succeeded = true;
-        self.collector.start(content_length(head));
+        let expected = content_length(head);
+        self.collector.start(expected);
+        let latency = now.saturating_sub(exchange.since);
+        self.latency = Some(self.latency.map_or(latency, |least| least.min(latency)));
         if self.options.prefetch
             && exchange.mode == Mode::CatchUp
             && !answer.up_to_date
@@ -346,7 +384,8 @@ impl ReadMachine {
         {
             self.ahead = Ahead::Wanted(answer.next_offset.clone());
         }
-        self.phase = Phase::Collecting { exchange, answer, skip: self.handed_out };
+        let arrival = Arrival { since: now, expected, received: 0 };
+        self.phase = Phase::Collecting { exchange, answer, skip: self.handed_out, arrival };
     }
 
     fn finish_without_data(&mut self, now: Time, exchange: &Exchange, answer: Answer) {
@@ -408,8 +447,10 @@ impl ReadMachine {
             Ahead::Sent(plan, since) => {
                 self.phase = Phase::Waiting { exchange: Exchange { plan, mode: Mode::CatchUp, since } };
             }
-            Ahead::None | Ahead::Wanted(_) if resume_at > now => self.phase = Phase::Pausing { until: resume_at },
-            Ahead::None | Ahead::Wanted(_) => {}
+            // Not asked for yet: the next poll does, before the caller gets this part.
+            wanted @ Ahead::Wanted(_) => self.ahead = wanted,
+            Ahead::None if resume_at > now => self.phase = Phase::Pausing { until: resume_at },
+            Ahead::None => {}
         }
     }
 

@@ -33,7 +33,7 @@ pub use options::{LiveMode, ReadOptions};
 pub enum Step {
     /// Open an exchange. Any exchange still open is over: drop it first.
     Send(Box<RequestPlan>),
-    /// Open a second exchange beside the current one. When the current one is over, the next
+    /// Open a second exchange and go on at once. When the current one is over, the next
     /// [`Step::AwaitReply`] means this one.
     SendAhead(Box<RequestPlan>),
     /// Report what the open exchange brings next: head, piece of body, end of body or failure.
