@@ -1,4 +1,4 @@
-//! The command line program from outside, as a person would use it: `tests/e2e/cli.sh`.
+//! The two programs from outside, as a person would use them: `tests/e2e/programs.sh`.
 
 use crate::{
     cargo::{self, Profile},
@@ -12,6 +12,6 @@ pub(crate) fn run() -> Outcome<Tally> {
     let cli = cargo::build("durable-streams-cli", "durable-stream", Profile::Dev)?;
     let server = cargo::build("durable-streams-serve", "durable-streams-server", Profile::Dev)?;
     let mut script = command("bash");
-    script.arg(root().join("tests/e2e/cli.sh")).env("CLI", cli).env("SERVER", server);
+    script.arg(root().join("tests/e2e/programs.sh")).env("CLI", cli).env("SERVER", server);
     checks::run("e2e", &mut script, || Err("the script starts servers itself".into()))
 }

@@ -63,7 +63,7 @@ enum Command {
     },
     /// Our client against the official servers, the official client against our server.
     Interop,
-    /// The command line program from outside.
+    /// The two programs from outside.
     E2e,
     /// Throughput, latency and memory beside the official packages.
     Bench {

@@ -20,7 +20,7 @@ pub(crate) enum Part {
     Lint,
     /// `cargo test` over the workspace.
     Rust,
-    /// The command line program from outside.
+    /// The two programs from outside.
     E2e,
     /// Both directions against the official packages.
     Interop,
