@@ -12,6 +12,8 @@ mod builder;
 mod cause;
 mod ledger;
 mod receipt;
+#[cfg(feature = "json")]
+mod scratch;
 #[cfg(test)]
 mod simulation;
 mod state;
@@ -22,7 +24,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU8, Ordering},
     },
 };
 
@@ -103,18 +105,16 @@ impl Producer {
     #[cfg(feature = "json")]
     pub fn append_json<T: serde::Serialize + ?Sized>(&self, value: &T) -> AppendReceipt<'_> {
         let shared = &self.0.0;
-        let outcome = match serde_json::to_vec(value) {
-            Ok(message) => {
-                if shared.may_be_json() {
-                    shared.state.lock().assume_json();
-                }
-                shared.accept(&message)
+        let outcome = scratch::with(|text| match serde_json::to_writer(&mut *text, value) {
+            Ok(()) => {
+                shared.assume_json();
+                shared.accept(text)
             }
             Err(error) => {
                 let detail = format!("the value does not become JSON: {error}");
                 Err(Cause::local(ErrorCode::InvalidArgument, detail, &shared.url))
             }
-        };
+        });
         AppendReceipt::new(shared, outcome)
     }
 
@@ -253,15 +253,16 @@ pub(crate) struct Shared {
     pub(crate) stream: DurableStream,
     pub(crate) extras: Extras,
     pub(crate) retry: RetryPolicy,
-    /// False once the stream is known to carry bytes: messages need no check then.
-    may_be_json: AtomicBool,
+    /// What the state knows about the stream, for a look without the lock.
+    kind: AtomicKind,
     url: Arc<str>,
     on_error: Option<OnError>,
 }
 
 impl Shared {
     fn new(state: State, stream: DurableStream, extras: Extras, retry: RetryPolicy, on_error: Option<OnError>) -> Self {
-        let may_be_json = AtomicBool::new(state.kind() != Some(BatchKind::Bytes));
+        let kind = AtomicKind::default();
+        kind.store(state.kind());
         let url = Arc::from(stream.url());
         Self {
             state: Mutex::new(state),
@@ -270,7 +271,7 @@ impl Shared {
             stream,
             extras,
             retry,
-            may_be_json,
+            kind,
             url,
             on_error,
         }
@@ -280,7 +281,7 @@ impl Shared {
     pub(crate) fn learn(&self, content_type: &str) {
         let mut state = self.state.lock();
         let refused = state.set_content_type(content_type);
-        self.may_be_json.store(state.kind() != Some(BatchKind::Bytes), Ordering::Relaxed);
+        self.kind.store(state.kind());
         drop(state);
         self.progress.notify_waiters();
         for cause in refused {
@@ -310,8 +311,14 @@ impl Shared {
         }
     }
 
-    fn may_be_json(&self) -> bool {
-        self.may_be_json.load(Ordering::Relaxed)
+    /// A structured value comes: unless somebody knows better, the stream is JSON.
+    #[cfg(feature = "json")]
+    fn assume_json(&self) {
+        if self.kind.load().is_none() {
+            let mut state = self.state.lock();
+            state.assume_json();
+            self.kind.store(state.kind());
+        }
     }
 
     fn accept(&self, message: &[u8]) -> Result<Accepted, Cause> {
@@ -324,7 +331,8 @@ impl Shared {
         accept: impl FnOnce(&mut State, Option<durable_streams_protocol::json_mode::JsonError>) -> Result<Accepted, Cause>,
         message: &[u8],
     ) -> Result<Accepted, Cause> {
-        let error = if self.may_be_json() { state::json_error(message) } else { None };
+        // Bytes need no check; while nobody knows the type, every message may turn out JSON.
+        let error = if self.kind.load() == Some(BatchKind::Bytes) { None } else { state::json_error(message) };
         let accepted = accept(&mut self.state.lock(), error)?;
         if accepted.wakes {
             self.wake.notify_one();
@@ -432,6 +440,30 @@ impl Shared {
         }
         self.wake.notify_one();
         self.wait_for(|state| state.restart_result()).await
+    }
+}
+
+/// What a stream carries, once known. Never changes back, so a stale look only costs a
+/// check too many.
+#[derive(Default)]
+struct AtomicKind(AtomicU8);
+
+impl AtomicKind {
+    fn load(&self) -> Option<BatchKind> {
+        match self.0.load(Ordering::Relaxed) {
+            1 => Some(BatchKind::Bytes),
+            2 => Some(BatchKind::Json),
+            _ => None,
+        }
+    }
+
+    fn store(&self, kind: Option<BatchKind>) {
+        let number = match kind {
+            None => 0,
+            Some(BatchKind::Bytes) => 1,
+            Some(BatchKind::Json) => 2,
+        };
+        self.0.store(number, Ordering::Relaxed);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Producing over real sockets: client and server of this repository together.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use durable_streams::{
     AppendOptions, Client, CreateOptions, DurableStream, ErrorCode, Offset, Producer, ProducerError,
@@ -63,7 +63,7 @@ async fn many_threads_lose_double_and_reorder_nothing() {
         }
     });
     producer.flush().await.expect("stored");
-    let mut next = HashMap::new();
+    let mut next = BTreeMap::new();
     let all = messages(&stream).await;
     assert_eq!(all.len() as u64, THREADS * EACH);
     for message in all {

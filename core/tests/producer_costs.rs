@@ -71,6 +71,11 @@ async fn appends_do_not_allocate_one_by_one() {
         let count = allocations() - before;
         // Ten batches: their buffers, and a few entries in the books.
         assert!(count < 200, "{content_type}: {count} allocations, fire and forget");
+        let values = producer(content_type);
+        let before = allocations();
+        (0..MESSAGES).for_each(|number| drop(values.append_json(&(number, "text"))));
+        let count = allocations() - before;
+        assert!(count < 200, "{content_type}: {count} allocations, values");
         let awaited = producer(content_type);
         let before = allocations();
         for _ in 0..MESSAGES {

@@ -1,6 +1,6 @@
 //! The client's window against its vectors.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use durable_streams_protocol::{
@@ -23,7 +23,7 @@ struct Vector {
     #[serde(default)]
     auto_claim: bool,
     max_in_flight: Option<usize>,
-    steps: Vec<HashMap<String, Value>>,
+    steps: Vec<BTreeMap<String, Value>>,
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn vectors() {
                 seed: 1,
             }),
             now: Time::from_secs(50),
-            attempts: HashMap::new(),
+            attempts: BTreeMap::new(),
         };
         for (index, step) in vector.steps.iter().enumerate() {
             for (kind, value) in step {
@@ -56,7 +56,7 @@ struct Run {
     window: ProducerWindow,
     now: Time,
     /// The latest attempt of each epoch and seq.
-    attempts: HashMap<(u64, u64), u64>,
+    attempts: BTreeMap<(u64, u64), u64>,
 }
 
 impl Run {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use durable_streams_protocol::{
     Time,
-    produce::window::{Send, Step},
+    produce::window::{Outgoing, Step},
     response::ReplyHead,
 };
 use futures_util::{StreamExt, stream::FuturesUnordered};
@@ -75,7 +75,7 @@ async fn drive(shared: &Shared) {
 }
 
 enum Next {
-    Send(Send),
+    Send(Outgoing),
     Discover,
     Wait(Option<Time>),
     End,
@@ -115,7 +115,7 @@ fn step(state: &mut State, now: Time) -> (Option<Cause>, Option<Next>) {
 }
 
 /// Sends one request; its answer, and the start of the text of an error.
-async fn attempt(shared: &Shared, request: Send) -> (u64, Result<(ReplyHead, Option<String>), TransportFailure>) {
+async fn attempt(shared: &Shared, request: Outgoing) -> (u64, Result<(ReplyHead, Option<String>), TransportFailure>) {
     let outcome = async {
         let url = shared
             .stream

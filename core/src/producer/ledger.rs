@@ -245,3 +245,106 @@ impl Ledger {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{ErrorCode, Failure};
+
+    fn cause(text: &str) -> Cause {
+        Cause::from(Failure::new(ErrorCode::NotFound, text))
+    }
+
+    fn receipt(seq: u64) -> Acknowledgement {
+        Acknowledgement { offset: None, duplicate: false, epoch: 1, seq }
+    }
+
+    /// A ledger with batches of two messages.
+    fn ledger(batches: u64) -> Ledger {
+        let mut ledger = Ledger::default();
+        for batch in 0..batches {
+            ledger.accept(10);
+            ledger.accept(10);
+            ledger.seal(batch);
+        }
+        ledger
+    }
+
+    fn told(ledger: &Ledger, messages: Range<u64>) -> Vec<String> {
+        messages
+            .map(|number| match ledger.fate(number) {
+                Fate::Pending => "pending".to_owned(),
+                Fate::Stored(receipt) => format!("stored {}", receipt.seq),
+                Fate::Lost(cause) => cause.failure.detail().to_owned(),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_message_shares_the_fate_of_its_batch() {
+        let mut ledger = ledger(3);
+        ledger.accept(10);
+        ledger.store(1, receipt(1));
+        assert!(!ledger.is_settled_below(2));
+        ledger.store(0, receipt(0));
+        assert!(ledger.is_settled_below(4));
+        assert_eq!(told(&ledger, 2..7), ["stored 1", "stored 1", "pending", "pending", "pending"]);
+        assert_eq!(ledger.settled(), Tally { messages: 4, bytes: 40 });
+    }
+
+    #[test]
+    fn a_failure_takes_later_batches_and_the_unsealed_rest_but_nothing_stored() {
+        let mut ledger = ledger(4);
+        ledger.accept(10);
+        ledger.store(2, receipt(2));
+        ledger.fail_from(1, &cause("gone"));
+        assert_eq!(
+            told(&ledger, 0..9),
+            ["pending", "pending", "gone", "gone", "stored 2", "stored 2", "gone", "gone", "gone"]
+        );
+        assert!(!ledger.is_settled_below(9));
+        ledger.store(0, receipt(0));
+        assert!(ledger.is_settled_below(9));
+        assert_eq!(ledger.accepted(), ledger.settled());
+    }
+
+    #[test]
+    fn life_goes_on_after_a_failure() {
+        let mut ledger = ledger(1);
+        ledger.fail_from(0, &cause("gone"));
+        ledger.accept(10);
+        ledger.seal(1);
+        assert_eq!(told(&ledger, 0..3), ["gone", "gone", "pending"]);
+        ledger.store(1, receipt(0));
+        assert_eq!(told(&ledger, 2..3), ["stored 0"]);
+        assert!(ledger.is_settled_below(3));
+    }
+
+    #[test]
+    fn details_of_old_batches_are_forgotten_but_not_their_fate() {
+        let mut ledger = Ledger::default();
+        for batch in 0..5_000 {
+            ledger.accept(10);
+            ledger.seal(batch);
+            ledger.store(batch, receipt(7));
+        }
+        assert_eq!(ledger.records.len(), HISTORY);
+        assert_eq!(told(&ledger, 0..1), ["stored 0"]);
+        assert_eq!(told(&ledger, 4_999..5_000), ["stored 7"]);
+    }
+
+    #[test]
+    fn a_loss_is_reported_once_to_each_flush_that_could_have_met_it() {
+        let mut ledger = Ledger::default();
+        let (first, second) = (ledger.begin_flush(), ledger.begin_flush());
+        ledger.note_loss(cause("one"));
+        ledger.note_loss(cause("two"));
+        let detail = |loss: Option<Cause>| loss.map(|cause| cause.failure.detail().to_owned());
+        assert_eq!(detail(ledger.take_loss(first)).as_deref(), Some("one"));
+        assert_eq!(detail(ledger.take_loss(second)).as_deref(), Some("one"));
+        let third = ledger.begin_flush();
+        assert_eq!(detail(ledger.take_loss(third)), None);
+        ledger.note_loss(cause("three"));
+        assert_eq!(detail(ledger.take_loss(third)).as_deref(), Some("three"));
+    }
+}

@@ -191,6 +191,7 @@ impl State {
     }
 
     /// A structured value was appended and nobody has said what the stream is: JSON.
+    #[cfg(feature = "json")]
     pub(super) fn assume_json(&mut self) {
         if self.kind.is_none() && self.staged.messages.is_empty() {
             self.set_content_type(content_type::JSON);

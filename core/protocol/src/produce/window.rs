@@ -105,7 +105,7 @@ pub enum WindowState {
 #[derive(Debug)]
 pub enum Step {
     /// Send this request, and report its end under `attempt`.
-    Send(Send),
+    Send(Outgoing),
     /// Tell the user.
     Emit(Event),
     /// Wait for an answer, or until the deadline.
@@ -120,7 +120,7 @@ pub enum Step {
 
 /// A request to send.
 #[derive(Debug)]
-pub struct Send {
+pub struct Outgoing {
     /// Names this attempt in `handle_reply` and `handle_failure`.
     pub attempt: u64,
     /// Number of the batch.
@@ -525,7 +525,7 @@ impl ProducerWindow {
         let slot = &mut self.slots[index];
         slot.tries = slot.tries.saturating_add(1);
         slot.stage = Stage::UnderWay { attempt, oldest_unacked, acked_ahead };
-        Step::Send(Send { attempt, batch: slot.batch.number, state: slot.state, plan: slot.plan.clone() })
+        Step::Send(Outgoing { attempt, batch: slot.batch.number, state: slot.state, plan: slot.plan.clone() })
     }
 
     fn wait(&self) -> Step {

@@ -50,7 +50,7 @@ struct Server {
 }
 
 impl Server {
-    fn take(&mut self, request: &Send) -> ReplyHead {
+    fn take(&mut self, request: &Outgoing) -> ReplyHead {
         let tail = self.log.len().to_string();
         if let Some(closing) = self.closed_by {
             return if closing == request.state {
@@ -118,7 +118,7 @@ struct World {
     /// Requests the window waits for.
     awaited: Vec<u64>,
     /// Requests that may still arrive.
-    travelling: Vec<Send>,
+    travelling: Vec<Outgoing>,
     /// Answers on their way back.
     answers: Vec<(u64, ReplyHead)>,
     settled: BTreeMap<u64, Settled>,
