@@ -19,7 +19,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::{
-    connection::{Phase, serve_plain, serve_tls},
+    connection::{Connection, Phase, Shared, serve_plain, serve_tls},
     origin::Peer,
     site::Site,
 };
@@ -117,7 +117,8 @@ impl Gate {
 }
 
 /// One open connection.
-struct Ticket {
+#[derive(Debug)]
+pub(super) struct Ticket {
     gate: Arc<Gate>,
     _gauge: crate::metrics::GaugeGuard,
 }
@@ -162,23 +163,24 @@ pub(crate) async fn accept(
         };
         let local = socket.local_addr().unwrap_or_else(|_| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0));
         let peer = Peer { ip: remote.ip(), local, is_tls: tls.is_some() };
-        let (site, stop) = (site.clone(), stop.clone());
+        let shared = Shared {
+            connection: Arc::new(Connection::new(peer)),
+            site: site.clone(),
+            stop: stop.clone(),
+            _ticket: ticket,
+        };
         match &tls {
             None => {
-                tokio::spawn(async move {
-                    serve_plain(socket, peer, site, stop).await;
-                    drop(ticket);
-                });
+                tokio::spawn(serve_plain(socket, shared));
             }
             Some(tls) => {
                 let handshake = tls.accept(socket);
                 tokio::spawn(async move {
                     match tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await {
-                        Ok(Ok(socket)) => serve_tls(socket, peer, site, stop).await,
+                        Ok(Ok(socket)) => serve_tls(socket, shared).await,
                         Ok(Err(error)) => tracing::debug!(%error, peer = %peer.ip, "TLS handshake failed"),
                         Err(_) => tracing::debug!(peer = %peer.ip, "TLS handshake took too long"),
                     }
-                    drop(ticket);
                 });
             }
         }

@@ -9,6 +9,7 @@ mod connection;
 mod etag;
 mod faults;
 pub(crate) mod listener;
+mod live;
 pub(crate) mod matcher;
 mod origin;
 mod query;

@@ -15,7 +15,7 @@ use durable_streams_protocol::{
     cursor::CursorClock,
     headers::{CORS_ALLOW_HEADERS, CORS_EXPOSE_HEADERS},
 };
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header, request::Parts};
 use hyper::body::Incoming;
 
 use super::{
@@ -211,6 +211,29 @@ impl Service {
         Ok(answer)
     }
 
+    /// Whether a request without a body is a plain live read of a stream.
+    pub(crate) fn claims_live(&self, request: &Parts) -> bool {
+        let path = request.uri.path();
+        !self.options.test_control
+            && path.starts_with(&self.options.prefix)
+            && !self.is_control_path(path)
+            && self.own_page(path, &request.method).is_none()
+    }
+
+    /// Answers a request that [`Service::claims_live`].
+    pub(crate) async fn answer_live(&self, connection: &Arc<Connection>, request: Parts) -> Answer {
+        let (operation, mut answer) = match StreamPath::parse(request.uri.path()) {
+            Ok(path) if self.is_control_path(path.as_str()) => (Operation::Other, below_control_path()),
+            Ok(path) => read::get(self, connection, path, &request, None).await,
+            Err(error) => (Operation::Other, answer::bad_request(error)),
+        };
+        self.metrics.count_request(operation, answer.status().as_u16());
+        let map = answer.headers_mut();
+        self.set_common_headers(map, request.headers.get(header::ORIGIN));
+        map.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(CORS_EXPOSE_HEADERS));
+        answer
+    }
+
     async fn route(
         &self,
         connection: &Arc<Connection>,
@@ -233,7 +256,7 @@ impl Service {
         let stream = match StreamPath::parse(path) {
             // A spelling of the control path that normalises to it names nothing.
             Ok(stream) if self.is_control_path(stream.as_str()) => {
-                return (Operation::Other, Ok(answer::not_found("there is no stream below __ds")));
+                return (Operation::Other, Ok(below_control_path()));
             }
             Ok(stream) if stream.as_str().starts_with(&self.options.prefix) => stream,
             Err(error) if path.starts_with(&self.options.prefix) && path.len() > self.options.prefix.len() => {
@@ -391,6 +414,10 @@ impl Drop for LiveGuard {
     fn drop(&mut self) {
         self.count.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+fn below_control_path() -> Answer {
+    answer::not_found("there is no stream below __ds")
 }
 
 /// The answer to OPTIONS on any path (protocol.md §4.1).

@@ -75,6 +75,16 @@ impl Site {
         let _ = self.hosts.set(hosts);
     }
 
+    /// The stream service, when there is nothing else to route to.
+    pub(crate) fn only_streams(&self) -> Option<&Arc<Service>> {
+        if let [VirtualHost { name: None, routes }] = self.hosts.get()?.as_slice()
+            && let [Route { matcher: None, action: Action::Streams(service) }] = routes.as_slice()
+        {
+            return Some(service);
+        }
+        None
+    }
+
     /// Answers one request.
     pub(crate) async fn handle(
         &self,
@@ -82,9 +92,7 @@ impl Site {
         request: Request<Incoming>,
     ) -> Result<Answer, Dropped> {
         let Some(hosts) = self.hosts.get() else { return Ok(recovering(request.uri().path())) };
-        if let [VirtualHost { name: None, routes }] = hosts.as_slice()
-            && let [Route { matcher: None, action: Action::Streams(service) }] = routes.as_slice()
-        {
+        if let Some(service) = self.only_streams() {
             return service.handle(connection, request).await;
         }
         Box::pin(route(hosts, connection, request)).await

@@ -142,6 +142,13 @@ impl Client {
         }
     }
 
+    /// Everything up to the end of the connection, which is made to come.
+    pub async fn rest(&mut self) -> String {
+        let _ = self.socket.shutdown().await;
+        while self.fill().await {}
+        String::from_utf8_lossy(&self.unread).into_owned()
+    }
+
     /// Whether the server has closed the connection, waiting for it to say so.
     pub async fn is_closed(&mut self) -> bool {
         !self.fill().await

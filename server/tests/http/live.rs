@@ -145,3 +145,57 @@ pub async fn wait_for_live_readers(server: &durable_streams_server::server::Runn
         tokio::task::yield_now().await;
     }
 }
+
+#[tokio::test]
+async fn one_connection_mixes_live_reads_with_everything_else() {
+    let server = start().await;
+    create(&server, "/v1/stream/a", TEXT, b"abc").await;
+    let mut client = Client::to(&server).await;
+    for round in 0..3 {
+        client.send("GET", "/v1/stream/a?offset=-1", &[], b"").await;
+        assert_eq!(client.reply_to("GET").await.text(), "abc", "{round}");
+        client.send("GET", "/v1/stream/a?offset=now&live=long-poll", &[], b"").await;
+        assert_eq!(client.reply_to("GET").await.status, 204, "{round}");
+        client.send("GET", "/v1/stream/a?offset=-1&live=long-poll", &[], b"").await;
+        assert_eq!(client.reply_to("GET").await.text(), "abc", "{round}");
+        client.send("GET", "/v1/stream/missing?offset=now&live=sse", &[], b"").await;
+        assert_eq!(client.reply_to("GET").await.status, 404, "{round}");
+        client.send("GET", "/v1/stream/a?live=sse", &[], b"").await;
+        assert_eq!(client.reply_to("GET").await.status, 400, "{round}");
+        client.send("PUT", "/v1/stream/b", &[TEXT], b"").await;
+        assert!(matches!(client.reply_to("PUT").await.status, 200 | 201), "{round}");
+    }
+    create(&server, "/v1/stream/done", ("Stream-Closed", "true"), b"x").await;
+    client.send("GET", "/v1/stream/done?offset=-1&live=sse", &[], b"").await;
+    assert!(client.reply_to("GET").await.text().ends_with("\"streamClosed\":true}\n\n"));
+    client.send("HEAD", "/v1/stream/a", &[], b"").await;
+    assert_eq!(client.reply_to("HEAD").await.status, 200);
+}
+
+#[tokio::test]
+async fn bytes_of_a_body_are_never_read_as_a_request() {
+    let server = start().await;
+    create(&server, "/v1/stream/a", TEXT, b"secret").await;
+    let smuggled = b"GET /v1/stream/a?offset=-1&live=long-poll HTTP/1.1\r\nHost: x\r\n\r\n";
+    let length = smuggled.len().to_string();
+    // A body that no handler reads, in a packet of its own.
+    let mut client = Client::to(&server).await;
+    client.send("GET", "/v1/stream/missing", &[("Content-Length", &length)], b"").await;
+    assert_eq!(client.head().await.status, 404);
+    client.write(smuggled).await;
+    client.send("GET", "/health", &[], b"").await;
+    let rest = client.rest().await;
+    assert!(!rest.contains("secret"), "{rest}");
+    // A body that is stored, in a packet of its own.
+    let mut client = Client::to(&server).await;
+    client.send("POST", "/v1/stream/a", &[TEXT, ("Content-Length", &length)], b"").await;
+    client.write(smuggled).await;
+    assert_eq!(client.reply_to("POST").await.status, 204);
+    assert_eq!(get(&server, "/v1/stream/a").await.body, [&b"secret"[..], smuggled].concat());
+    // A head in two packets, the second of which looks like a request.
+    let mut client = Client::to(&server).await;
+    client.write(b"GET /health HTTP/1.1\r\nHost: x\r\nX: ").await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    client.write(smuggled).await;
+    assert_eq!(client.reply_to("GET").await.text(), r#"{"status":"ok"}"#);
+}
