@@ -87,7 +87,7 @@ async fn conformance(args: Args) -> Result<bool, String> {
     let broken = args.broken.as_deref().map(durable_streams_conformance::breaks::find).transpose()?;
     let host = match &args.server {
         Some(url) => Host::at(&args.host, url),
-        None => Host::embedded().await?,
+        None => Host::embedded(),
     };
     let selection = Selection { suites: args.suite, tags: args.tag, tests: args.test, rules: args.rule };
     let options = Options {

@@ -39,6 +39,10 @@ impl<'a> ControlEvent<'a> {
     /// Parses the payload of a control event. Unknown fields are ignored; a missing
     /// offset, a wrong type and an empty payload are errors (protocol.md §25.2).
     pub fn parse(payload: &'a [u8]) -> Result<Self, ControlError> {
+        // serde would also fill the fields from an array, by their order.
+        if payload.trim_ascii_start().first() != Some(&b'{') {
+            return Err(ControlError::Malformed("it is not a JSON object".to_owned()));
+        }
         let event: Self =
             serde_json::from_slice(payload).map_err(|error| ControlError::Malformed(error.to_string()))?;
         match event.next_offset.as_ref() {
@@ -146,6 +150,7 @@ mod tests {
             "{invalid json here",
             "{}",
             "[]",
+            r#"["7","1",true,false]"#,
             "null",
             r#"{"upToDate":true}"#,
             r#"{"streamNextOffset":7}"#,

@@ -18,8 +18,8 @@ use self::world::{StepError, World};
 use crate::{
     adapter::{Adapter, AdapterCommand, AdapterError},
     breaks::Break,
-    case::{Operation, Suite, Test},
-    host::Host,
+    case::{Suite, Test},
+    host::{Host, Place},
     lenient,
     wire::{Wire, record::Exchange},
 };
@@ -147,7 +147,7 @@ pub async fn run(
     let mut workers = tokio::task::JoinSet::new();
     let mut client = String::new();
     for _ in 0..options.jobs.clamp(1, shared.queue.len().max(1)) {
-        let worker = Worker::start(Arc::clone(&shared), &host.url).await?;
+        let worker = Worker::start(Arc::clone(&shared), host).await?;
         client = format!("{} {}", worker.adapter.name, worker.adapter.version);
         workers.spawn(worker.work());
     }
@@ -180,15 +180,19 @@ struct Worker {
     wire: Wire,
     adapter: Adapter,
     server_injects: bool,
+    _server: Place,
 }
 
 impl Worker {
-    async fn start(shared: Arc<Shared>, url: &str) -> Result<Self, String> {
-        let wire = Wire::start(url, shared.options.broken).await?;
+    async fn start(shared: Arc<Shared>, host: &Host) -> Result<Self, String> {
+        let server = host.place().await?;
+        let wire = Wire::start(&server.url, shared.options.broken).await?;
+        // Clearing the faults of a server clears those of all who use it.
+        let is_alone = server.is_own() || shared.options.jobs == 1;
         let probe = wire.ask("DELETE", "/_test/inject-error", http::HeaderMap::new(), bytes::Bytes::new()).await?;
-        let server_injects = probe.status == 200;
+        let server_injects = is_alone && probe.status == 200;
         let adapter = shared.options.adapter.start(&wire.url()).await.map_err(|error| error.to_string())?;
-        Ok(Self { shared, wire, adapter, server_injects })
+        Ok(Self { shared, wire, adapter, server_injects, _server: server })
     }
 
     async fn work(mut self) -> Result<(), String> {
@@ -251,11 +255,10 @@ impl Worker {
 
     async fn steps(&mut self, suite: &Suite, test: &Test) -> Result<(), (usize, StepError)> {
         let mut world = World::new(&mut self.adapter, &self.wire, &self.shared.options.adapter, self.server_injects);
-        let lenience = lenient::of(&suite.id, &test.id);
+        world.lenience = lenient::of(&suite.id, &test.id);
         let mut outcome = Ok(());
         for operation in test.setup.iter().chain(&test.operations) {
-            let operation = lenience.map_or_else(|| operation.clone(), |lenience| lenience.apply(operation));
-            outcome = world.perform(&operation).await.map_err(|error| (operation.line, error));
+            outcome = world.perform(operation).await.map_err(|error| (operation.line, error));
             if outcome.is_err() {
                 break;
             }
@@ -289,7 +292,3 @@ impl Worker {
     }
 }
 
-/// The operation's name and place, for messages.
-pub fn describe(operation: &Operation) -> String {
-    format!("{} (line {})", operation.action.name, operation.line)
-}

@@ -32,8 +32,9 @@ pub struct Flow {
     replace: Vec<(String, String)>,
     /// After the record was made: what only the client sees.
     change: Option<Change>,
-    /// Ends the body after so many pieces; used by mutants.
     has_new_length: bool,
+    /// Bytes still to come, when the head said so: nobody asks for an end after them.
+    rest: Option<u64>,
 }
 
 enum Source {
@@ -51,12 +52,13 @@ impl Flow {
             replace: edit.replace.clone(),
             change: None,
             has_new_length,
+            rest: None,
         }
     }
 
     /// A canned body.
     pub fn canned(pieces: Vec<Piece>) -> Self {
-        Self { source: Source::Canned(pieces.into()), replace: Vec::new(), change: None, has_new_length: true }
+        Self { source: Source::Canned(pieces.into()), replace: Vec::new(), change: None, has_new_length: true, rest: None }
     }
 
     /// Lets the client see something else than what is recorded.
@@ -70,13 +72,27 @@ impl Flow {
         self.has_new_length
     }
 
+    /// Says how long the body will be.
+    pub const fn expect(&mut self, rest: u64) {
+        self.rest = Some(rest);
+    }
+
     /// The body, with its end noted.
-    pub fn into_body(self, ending: Ending) -> WireBody {
+    pub fn into_body(self, mut ending: Ending) -> WireBody {
+        if self.rest == Some(0) {
+            ending.set(End::Complete);
+        }
         StreamBody::new(Box::pin(stream::unfold(Some((self, ending)), |state| async {
             let (mut flow, mut ending) = state?;
             match flow.next().await {
                 Some(Ok(piece)) => {
                     ending.piece(&piece);
+                    if let Some(rest) = &mut flow.rest {
+                        *rest = rest.saturating_sub(piece.len() as u64);
+                        if *rest == 0 {
+                            ending.set(End::Complete);
+                        }
+                    }
                     let piece = match &mut flow.change {
                         Some(change) => change(piece),
                         None => piece,

@@ -309,14 +309,21 @@ impl Shared {
         if let Some(mutant) = &self.mutant {
             mutant.reply(parts, &mut head, &mut flow);
         }
-        if flow.changes_length() || parts.method == http::Method::HEAD {
-            // hyper measures what it sends; a HEAD answer keeps what the server said.
-            if parts.method != http::Method::HEAD {
-                head.headers.remove(header::CONTENT_LENGTH);
-            }
+        let is_empty = parts.method == http::Method::HEAD || matches!(head.status.as_u16(), 204 | 304);
+        if is_empty {
+            flow.expect(0);
+        } else if flow.changes_length() {
+            // hyper measures what it sends.
+            head.headers.remove(header::CONTENT_LENGTH);
+        } else if let Some(length) = content_length(&head.headers) {
+            flow.expect(length);
         }
         Response::from_parts(head, flow.into_body(ending))
     }
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Overwrites the first two bytes and about a tenth of the rest.
