@@ -24,14 +24,16 @@ impl Collector {
     }
 
     pub(super) fn push(&mut self, piece: Bytes) {
-        if self.len() == 0 {
+        let expected = self.expected.unwrap_or_default();
+        if self.len() == 0 && piece.len() >= expected {
             self.first = piece;
             return;
         }
-        if !self.first.is_empty() {
-            let first = std::mem::take(&mut self.first);
-            let expected = self.expected.unwrap_or_default().min(MAX_RESERVE_BYTES);
-            self.buffer.reserve(expected.max(first.len() + piece.len()));
+        // A piece known to be the first of several is copied at once: while it is held, the
+        // transport cannot use its read buffer again and has to get a new one.
+        let first = std::mem::take(&mut self.first);
+        if self.buffer.is_empty() {
+            self.buffer.reserve(expected.min(MAX_RESERVE_BYTES).max(first.len() + piece.len()));
             self.buffer.extend_from_slice(&first);
         }
         self.buffer.extend_from_slice(&piece);

@@ -374,7 +374,8 @@ impl ReadMachine {
         }
         self.succeeded = true;
         let expected = content_length(head);
-        self.collector.start(expected);
+        let largest = if self.is_json() { usize::MAX } else { self.options.max_batch_bytes };
+        self.collector.start(expected.map(|expected| expected.min(largest)));
         let latency = now.saturating_sub(exchange.since);
         self.latency = Some(self.latency.map_or(latency, |least| least.min(latency)));
         if self.options.prefetch
