@@ -163,7 +163,7 @@ impl ControlApi for Control {
         let (subscriptions, root) = (self.subscriptions.clone(), self.root.clone());
         Box::pin(async move {
             let (request, body) = request.into_parts();
-            let Ok(body) = upload::collect(body, &request.headers, MAX_CONTROL_BODY).await else { return too_large() };
+            let Ok(body) = upload::collect(body, &request, MAX_CONTROL_BODY).await else { return too_large() };
             let rest = request.uri.path().strip_prefix(&*root).unwrap_or_default();
             let answer = subscriptions.handle(&request.method, rest, &request.headers, body, &origin).await;
             answer.map(Body::from)

@@ -286,9 +286,8 @@ fn a_guarded_site_turns_strangers_away_and_proxies_the_rest() {
 }
 
 #[test]
-fn hosts_share_a_port() {
+fn an_address_in_use_is_named() {
     let dir = tempfile::tempdir().expect("a directory");
-    // Port 0 would give each site its own, so a free one is looked up first.
     let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
     let text = format!("localhost:{port} {{\n durable_streams {{\n store memory\n }}\n}}\n");
     let file = write(&dir, "hosts.caddy", &text);

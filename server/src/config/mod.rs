@@ -12,7 +12,7 @@ mod values;
 use std::{
     ffi::OsString,
     fmt,
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     path::Path,
     process::ExitCode,
 };
@@ -245,7 +245,8 @@ impl Signals {
 fn start_log(format: LogFormat) {
     use tracing_subscriber::EnvFilter;
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let log =
+        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(io::stderr().is_terminal()).with_writer(io::stderr);
     // A second server in one process keeps the first one's log.
     let _ = match format {
         LogFormat::Text => log.with_target(false).try_init(),

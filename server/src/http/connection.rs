@@ -216,10 +216,7 @@ fn h1<S: Socket>(
         async move { site.handle(&connection, request).await }
     });
     // Without pipeline_flush, which would copy large bodies into one buffer first.
-    http1::Builder::new()
-        .half_close(half_close)
-        .auto_date_header(true)
-        .serve_connection(TokioIo::new(wire), service)
+    http1::Builder::new().half_close(half_close).auto_date_header(true).serve_connection(TokioIo::new(wire), service)
 }
 
 async fn serve_h2<S: Socket>(wire: Wire<S>, shared: Shared) {

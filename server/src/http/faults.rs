@@ -103,7 +103,7 @@ impl Faults {
             Method::DELETE => self.clear(),
             Method::POST => {
                 let (request, body) = request.into_parts();
-                let fault = match upload::collect(body, &request.headers, 1024 * 1024).await {
+                let fault = match upload::collect(body, &request, 1024 * 1024).await {
                     Ok(body) => Fault::parse(&body),
                     Err(_) => Err("the body is too long or incomplete".to_owned()),
                 };

@@ -138,7 +138,7 @@ async fn send(socket: &TcpStream, answer: Answer, is_last: bool) -> io::Result<(
             head.extend_from_slice(b"\r\n");
             stream(socket, head, events).await
         }
-        body => {
+        body @ (Body::Empty | Body::Full(_) | Body::Parts(_) | Body::Other(_)) => {
             // Live reads answer from memory; nothing else can come here.
             let (pieces, len) = body.into_pieces().map_err(|_| io::ErrorKind::Unsupported)?;
             if !matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {

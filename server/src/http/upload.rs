@@ -1,11 +1,16 @@
 //! Taking in a request body, up to the limit.
 
-use std::time::Duration;
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    task::Poll,
+    time::{Duration, Instant},
+};
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::{HeaderMap, header};
-use http_body_util::BodyExt;
+use http::{Version, header, request::Parts};
 use hyper::body::{Body as _, Incoming};
+use tokio::time::timeout;
 
 /// How long a client may pause within a body.
 const PAUSE: Duration = Duration::from_secs(30);
@@ -33,16 +38,17 @@ pub(crate) enum UploadError {
 
 /// Reads a body to its end.
 /// Units: `limit` in bytes, inclusive.
-pub(crate) async fn collect(mut body: Incoming, headers: &HeaderMap, limit: u64) -> Result<Bytes, UploadError> {
-    let announced = body.size_hint().exact();
+pub(crate) async fn collect(body: Incoming, request: &Parts, limit: u64) -> Result<Bytes, UploadError> {
+    let mut body = Pieces { body, is_multiplexed: request.version == Version::HTTP_2 };
+    let announced = body.body.size_hint().exact();
     if announced.is_some_and(|len| len > limit) {
         // A client that waits for "100 Continue" has sent nothing yet.
-        if !headers.contains_key(header::EXPECT) {
+        if !request.headers.contains_key(header::EXPECT) {
             drain(body, DRAIN).await;
         }
         return Err(UploadError::TooLarge { limit });
     }
-    let Some(first) = next_piece(&mut body).await? else { return Ok(Bytes::new()) };
+    let Some(first) = body.next().await? else { return Ok(Bytes::new()) };
     if announced == Some(first.len() as u64) {
         return Ok(detached(first));
     }
@@ -55,7 +61,7 @@ pub(crate) async fn collect(mut body: Incoming, headers: &HeaderMap, limit: u64)
             return Err(UploadError::TooLarge { limit });
         }
         whole.extend_from_slice(&piece);
-        match next_piece(&mut body).await? {
+        match body.next().await? {
             Some(next) => piece = next,
             None => return Ok(whole.freeze()),
         }
@@ -68,26 +74,51 @@ fn detached(piece: Bytes) -> Bytes {
     if piece.len() <= SMALL { Bytes::copy_from_slice(&piece) } else { piece }
 }
 
-/// The next data of a body; `None` at its end. Trailers are skipped.
-async fn next_piece(body: &mut Incoming) -> Result<Option<Bytes>, UploadError> {
-    loop {
-        match tokio::time::timeout(PAUSE, body.frame()).await {
-            Err(_) => return Err(UploadError::Stalled),
-            Ok(None) => return Ok(None),
-            Ok(Some(Err(_))) => return Err(UploadError::Broken),
-            Ok(Some(Ok(frame))) => match frame.into_data() {
-                Ok(data) if data.has_remaining() => return Ok(Some(data)),
-                Ok(_) | Err(_) => {}
-            },
+/// A body, piece by piece.
+struct Pieces {
+    body: Incoming,
+    /// HTTP/2: nobody but a timer looks again at a body that stalls.
+    is_multiplexed: bool,
+}
+
+impl Pieces {
+    /// The next data; `None` at the end. Trailers are skipped.
+    async fn next(&mut self) -> Result<Option<Bytes>, UploadError> {
+        if self.is_multiplexed {
+            return timeout(PAUSE, self.arriving()).await.unwrap_or(Err(UploadError::Stalled));
+        }
+        self.arriving().await
+    }
+
+    /// HTTP/1: the first look nearly always finds the body on its way, so no timer is
+    /// set for it; the connection looks again at least every 30 s (`connection::drive`).
+    async fn arriving(&mut self) -> Result<Option<Bytes>, UploadError> {
+        let mut waiting_since = None;
+        loop {
+            let frame = poll_fn(|cx| {
+                let polled = Pin::new(&mut self.body).poll_frame(cx);
+                if polled.is_pending() && waiting_since.get_or_insert_with(Instant::now).elapsed() > PAUSE {
+                    return Poll::Ready(Err(UploadError::Stalled));
+                }
+                polled.map(Ok)
+            });
+            match frame.await? {
+                None => return Ok(None),
+                Some(Err(_)) => return Err(UploadError::Broken),
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) if data.has_remaining() => return Ok(Some(data)),
+                    Ok(_) | Err(_) => {}
+                },
+            }
         }
     }
 }
 
 /// Reads and drops up to `most` bytes.
-async fn drain(mut body: Incoming, most: u64) {
+async fn drain(mut body: Pieces, most: u64) {
     let mut dropped = 0;
     while dropped < most {
-        match next_piece(&mut body).await {
+        match body.next().await {
             Ok(Some(piece)) => dropped += piece.len() as u64,
             Ok(None) | Err(_) => return,
         }

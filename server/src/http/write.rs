@@ -27,7 +27,7 @@ use crate::{
 /// Answers PUT.
 pub(crate) async fn create(service: &Service, peer: Peer, path: StreamPath, request: Request<Incoming>) -> Answer {
     let (request, body) = request.into_parts();
-    let body = upload::collect(body, &request.headers, service.options.max_body_bytes).await;
+    let body = upload::collect(body, &request, service.options.max_body_bytes).await;
     let plan = match create_request(&request.headers) {
         Ok(plan) => plan,
         Err(reason) => return answer::bad_request(reason),
@@ -112,7 +112,7 @@ pub(crate) async fn append(service: &Service, path: StreamPath, request: Request
     let (request, body) = request.into_parts();
     let map = &request.headers;
     let close = headers::is_true(map, &headers::STREAM_CLOSED);
-    let body = upload::collect(body, map, service.options.max_body_bytes).await;
+    let body = upload::collect(body, &request, service.options.max_body_bytes).await;
     let operation =
         if close && body.as_ref().is_ok_and(bytes::Bytes::is_empty) { Operation::Close } else { Operation::Append };
     let producer = match ProducerClaim::from_headers(map) {

@@ -107,6 +107,56 @@ async fn http2_works_without_tls() {
 }
 
 #[tokio::test]
+async fn tls_offers_http1_and_http2() {
+    use std::sync::Arc;
+
+    use tokio_rustls::rustls::{self, ClientConfig, RootCertStore, pki_types::ServerName};
+
+    let dir = tempfile::tempdir().expect("a directory");
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
+    let (certificate, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
+    std::fs::write(&certificate, made.cert.pem()).expect("written");
+    std::fs::write(&key, made.signing_key.serialize_pem()).expect("written");
+    let server = quick().tls(&certificate, &key).start().await.expect("started");
+    assert!(server.url().starts_with("https://"));
+    let mut roots = RootCertStore::empty();
+    roots.add(made.cert.der().clone()).expect("a root");
+    for (alpn, version) in [(&b"h2"[..], http::Version::HTTP_2), (b"http/1.1", http::Version::HTTP_11)] {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_root_certificates(roots.clone())
+            .with_no_client_auth();
+        config.alpn_protocols = vec![alpn.to_vec()];
+        let socket = tokio::net::TcpStream::connect(("127.0.0.1", server.port())).await.expect("connected");
+        let name = ServerName::try_from("localhost").expect("a name");
+        let socket =
+            tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, socket).await.expect("a handshake");
+        assert_eq!(socket.get_ref().1.alpn_protocol(), Some(alpn));
+        let io = hyper_util::rt::TokioIo::new(socket);
+        let request = http::Request::builder()
+            .method("PUT")
+            .uri("https://localhost/v1/stream/a?x=1")
+            .header("host", "localhost")
+            .body(http_body_util::Full::<bytes::Bytes>::from("x"))
+            .expect("a request");
+        let reply = if version == http::Version::HTTP_2 {
+            let executor = hyper_util::rt::TokioExecutor::new();
+            let (mut sender, connection) = hyper::client::conn::http2::handshake(executor, io).await.expect("http/2");
+            tokio::spawn(connection);
+            sender.send_request(request).await.expect("an answer")
+        } else {
+            let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.expect("http/1");
+            tokio::spawn(connection);
+            sender.send_request(request).await.expect("an answer")
+        };
+        assert_eq!(reply.version(), version);
+        assert!(reply.status().is_success());
+    }
+}
+
+#[tokio::test]
 async fn injected_faults_hit_as_often_as_asked() {
     let server = quick().test_control(true).start().await.expect("started");
     create(&server, "/v1/stream/a", JSON, b"[1,2,3]").await;
