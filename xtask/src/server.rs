@@ -2,6 +2,7 @@
 
 use std::{
     ffi::OsString,
+    io::{Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -80,7 +81,7 @@ impl Server {
         const PATIENCE: Duration = Duration::from_secs(20);
         let started = Instant::now();
         while started.elapsed() < PATIENCE {
-            if TcpStream::connect(self.address).is_ok() {
+            if is_ready(self.address) {
                 return Ok(());
             }
             if let Ok(Some(status)) = self.child.try_wait() {
@@ -106,6 +107,18 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Tells whether a server answers, and not that it still reads its storage.
+fn is_ready(address: SocketAddr) -> bool {
+    let exchange = || {
+        let mut socket = TcpStream::connect(address)?;
+        socket.set_read_timeout(Some(Duration::from_secs(1)))?;
+        write!(socket, "GET /health HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+        let mut answer = [0; 12];
+        socket.read_exact(&mut answer).map(|()| answer)
+    };
+    exchange().is_ok_and(|answer: [u8; 12]| !answer.ends_with(b" 503"))
 }
 
 fn spawn(program: &Path, arguments: &[OsString], log: &Path) -> Outcome<Child> {
