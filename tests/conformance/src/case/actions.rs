@@ -253,6 +253,7 @@ pub static ACTIONS: &[Action] = &[
             field("different", Kind::Texts),
             field("maxOverlap", Kind::Count),
             field("minOverlap", Kind::Count),
+            field("firstAlone", Kind::Bool),
             field("gapMs", Kind::Any),
             field("abandoned", Kind::Bool),
             field("withinMs", Kind::Count),

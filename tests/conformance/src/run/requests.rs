@@ -63,6 +63,12 @@ fn verdict(operation: &Operation, exchanges: &[Exchange], since: usize, vars: &V
     if let Some(least) = operation.count("minOverlap") {
         bounded(overlap(&found), Some(least), None).map_err(|why| format!("requests at once: {why}"))?;
     }
+    if operation.is_set("firstAlone") {
+        let [first, second, ..] = found.as_slice() else { return Err("fewer than two requests".to_owned()) };
+        if first.end.is_none_or(|(end, _)| end > second.at) {
+            return Err("a second request was sent before the first had ended".to_owned());
+        }
+    }
     if let Some(node) = operation.get("gapMs") {
         gaps(node, &found)?;
     }
