@@ -534,10 +534,8 @@ mod tests {
     fn every_code_has_a_stream_error_of_the_same_family() {
         for code in ErrorCode::ALL {
             let error = StreamError::from(Failure::new(*code, "x"));
-            let family = [
-                (ErrorCode::InvalidOffset, ErrorCode::BadRequest),
-                (ErrorCode::Conflict, ErrorCode::SequenceConflict),
-            ];
+            let family =
+                [(ErrorCode::InvalidOffset, ErrorCode::BadRequest), (ErrorCode::Conflict, ErrorCode::SequenceConflict)];
             let family = family.iter().find(|(from, _)| from == code).map_or(*code, |(_, to)| *to);
             assert_eq!(error.code(), family);
         }

@@ -49,6 +49,8 @@ pub mod server {
     pub use durable_streams_server::{server::*, *};
 }
 
+#[cfg(feature = "json")]
+pub use crate::reader::{JsonBatch, JsonItem, JsonReader};
 #[cfg(feature = "rustls")]
 pub use crate::transport::reqwest::client_builder as http_client_builder;
 pub use crate::{
@@ -63,8 +65,6 @@ pub use crate::{
     reader::{Chunk, ChunkIterator, LiveMode, ReadBuilder},
     stream::DurableStream,
 };
-#[cfg(feature = "json")]
-pub use crate::reader::{JsonBatch, JsonItem, JsonReader};
 
 /// What nearly every program needs.
 pub mod prelude {

@@ -93,12 +93,32 @@ pub enum Remedy {
 impl ErrorCode {
     /// Every code; tests hold the other languages to this list.
     pub const ALL: &[Self] = &[
-        Self::InvalidArgument, Self::BadRequest, Self::InvalidOffset, Self::PayloadTooLarge, Self::Unauthorized,
-        Self::Forbidden, Self::NotFound, Self::Gone, Self::OffsetWentBackwards, Self::AlreadyExists, Self::Conflict,
+        Self::InvalidArgument,
+        Self::BadRequest,
+        Self::InvalidOffset,
+        Self::PayloadTooLarge,
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::Gone,
+        Self::OffsetWentBackwards,
+        Self::AlreadyExists,
+        Self::Conflict,
         Self::ContentTypeMismatch,
-        Self::SequenceConflict, Self::StreamClosed, Self::SequenceGap, Self::StaleEpoch, Self::RateLimited,
-        Self::NotSupported, Self::Busy, Self::UnexpectedStatus, Self::NetworkError, Self::Timeout, Self::ParseError,
-        Self::Cancelled, Self::AlreadyClosed, Self::InternalError,
+        Self::SequenceConflict,
+        Self::StreamClosed,
+        Self::SequenceGap,
+        Self::StaleEpoch,
+        Self::RateLimited,
+        Self::NotSupported,
+        Self::Busy,
+        Self::UnexpectedStatus,
+        Self::NetworkError,
+        Self::Timeout,
+        Self::ParseError,
+        Self::Cancelled,
+        Self::AlreadyClosed,
+        Self::InternalError,
     ];
 
     /// The code as other languages and the conformance kit spell it.
@@ -136,8 +156,12 @@ impl ErrorCode {
     /// What the caller can do.
     pub const fn remedy(self) -> Remedy {
         match self {
-            Self::InvalidArgument | Self::BadRequest | Self::InvalidOffset | Self::PayloadTooLarge
-            | Self::ContentTypeMismatch | Self::NotSupported => Remedy::FixTheCall,
+            Self::InvalidArgument
+            | Self::BadRequest
+            | Self::InvalidOffset
+            | Self::PayloadTooLarge
+            | Self::ContentTypeMismatch
+            | Self::NotSupported => Remedy::FixTheCall,
             Self::Unauthorized | Self::Forbidden => Remedy::FixCredentials,
             Self::NotFound => Remedy::CreateOrStop,
             Self::Gone | Self::OffsetWentBackwards => Remedy::StartOver,
@@ -156,7 +180,12 @@ impl ErrorCode {
     pub const fn may_be_applied(self) -> bool {
         matches!(
             self,
-            Self::UnexpectedStatus | Self::NetworkError | Self::Timeout | Self::ParseError | Self::Cancelled | Self::InternalError
+            Self::UnexpectedStatus
+                | Self::NetworkError
+                | Self::Timeout
+                | Self::ParseError
+                | Self::Cancelled
+                | Self::InternalError
         )
     }
 }

@@ -72,7 +72,8 @@ impl Deadline {
         let bytes = text.as_bytes();
         // jiff accepts more than RFC 3339 (bracketed zones, a missing offset's
         // neighbours); the shape is checked first.
-        let has_date_time = bytes.len() >= 20 && matches!(bytes[10], b'T' | b't' | b' ') && bytes[13] == b':' && bytes[16] == b':';
+        let has_date_time =
+            bytes.len() >= 20 && matches!(bytes[10], b'T' | b't' | b' ') && bytes[13] == b':' && bytes[16] == b':';
         let ends_with_zone = matches!(bytes.last(), Some(b'Z' | b'z'))
             || (bytes.len() >= 25 && matches!(bytes[bytes.len() - 6], b'+' | b'-') && bytes[bytes.len() - 3] == b':');
         if !has_date_time || !ends_with_zone {

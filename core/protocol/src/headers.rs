@@ -130,7 +130,9 @@ mod tests {
 
     #[test]
     fn only_the_word_true_sets_a_boolean() {
-        for (value, set) in [("true", true), ("TRUE", true), ("false", false), ("yes", false), ("1", false), ("", false)] {
+        for (value, set) in
+            [("true", true), ("TRUE", true), ("false", false), ("yes", false), ("1", false), ("", false)]
+        {
             let mut headers = HeaderMap::new();
             headers.insert(STREAM_CLOSED, HeaderValue::from_static(value));
             assert_eq!(is_true(&headers, &STREAM_CLOSED), set, "{value:?}");

@@ -136,9 +136,9 @@ impl Position {
             return None;
         }
         let field = |digits: &[u8]| {
-            digits.iter().try_fold(0_u64, |value, byte| {
-                byte.is_ascii_digit().then(|| value * 10 + u64::from(byte - b'0'))
-            })
+            digits
+                .iter()
+                .try_fold(0_u64, |value, byte| byte.is_ascii_digit().then(|| value * 10 + u64::from(byte - b'0')))
         };
         let (major, minor) = (field(&token[..16])?, field(&token[17..])?);
         Some(if major == 0 { Self(minor) } else { Self::MAX })
@@ -208,14 +208,19 @@ mod tests {
 
     #[test]
     fn only_the_exact_shape_is_a_position() {
-        for bad in ["", "0", "abc", "0000000000000000_000000000000000", "0000000000000000_0000000000000000\n",
-            "0000000000000000-0000000000000000", " 000000000000000_0000000000000000", "000000000000000a_0000000000000000"] {
+        for bad in [
+            "",
+            "0",
+            "abc",
+            "0000000000000000_000000000000000",
+            "0000000000000000_0000000000000000\n",
+            "0000000000000000-0000000000000000",
+            " 000000000000000_0000000000000000",
+            "000000000000000a_0000000000000000",
+        ] {
             assert_eq!(ReadFrom::parse(bad.as_bytes()), None, "{bad:?}");
         }
-        assert_eq!(
-            Position::parse(b"9999999999999999_9999999999999999"),
-            Some(Position::MAX)
-        );
+        assert_eq!(Position::parse(b"9999999999999999_9999999999999999"), Some(Position::MAX));
     }
 
     #[test]
