@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use durable_streams::{Client, CreateOptions, DurableStream};
+use durable_streams::{Client, CreateOptions, DurableStream, protocol::headers};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -145,8 +145,8 @@ async fn through_loop(http: &reqwest::Client, url: &str, expected: u64) -> Outco
     let (mut read, mut offset) = (0, "-1".to_owned());
     loop {
         let mut answer = http.get(format!("{url}?offset={offset}")).send().await?.error_for_status()?;
-        let is_last = answer.headers().contains_key("stream-up-to-date");
-        let next = answer.headers().get("stream-next-offset").ok_or("the answer has no Stream-Next-Offset")?;
+        let is_last = answer.headers().contains_key(headers::STREAM_UP_TO_DATE);
+        let next = answer.headers().get(headers::STREAM_NEXT_OFFSET).ok_or("the answer has no Stream-Next-Offset")?;
         offset = next.to_str()?.to_owned();
         while let Some(piece) = answer.chunk().await? {
             read += piece.len() as u64;

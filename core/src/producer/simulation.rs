@@ -9,7 +9,7 @@ use durable_streams_protocol::{
     headers,
     produce::decide::{Decision, ProducerClaim, ProducerState, decide},
 };
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 use parking_lot::Mutex;
 use tokio::time::sleep;
 
@@ -57,26 +57,26 @@ impl World {
                 head(if body.is_empty() { 204 } else { 200 }, &self.tail(closes))
             }
             Decision::Duplicate(_) => head(204, &[]),
-            Decision::StaleEpoch { current } => head(403, &[("Producer-Epoch", current.to_string())]),
+            Decision::StaleEpoch { current } => head(403, &[(headers::PRODUCER_EPOCH, current.to_string())]),
             Decision::EpochMustStartAtZero => head(400, &[]),
             Decision::Gap { expected, received } => {
-                let fields = [("Producer-Expected-Seq", expected), ("Producer-Received-Seq", received)];
+                let fields = [(headers::PRODUCER_EXPECTED_SEQ, expected), (headers::PRODUCER_RECEIVED_SEQ, received)];
                 head(409, &fields.map(|(name, value)| (name, value.to_string())))
             }
         }
     }
 
-    fn tail(&self, closed: bool) -> Vec<(&'static str, String)> {
-        let mut fields = vec![("Stream-Next-Offset", format!("{:016}", self.log.len()))];
-        fields.extend(closed.then(|| ("Stream-Closed", "true".to_owned())));
+    fn tail(&self, closed: bool) -> Vec<(HeaderName, String)> {
+        let mut fields = vec![(headers::STREAM_NEXT_OFFSET, format!("{:016}", self.log.len()))];
+        fields.extend(closed.then(|| (headers::STREAM_CLOSED, "true".to_owned())));
         fields
     }
 }
 
-fn head(status: u16, fields: &[(&'static str, String)]) -> ReplyHead {
+fn head(status: u16, fields: &[(HeaderName, String)]) -> ReplyHead {
     let mut map = HeaderMap::new();
     for (name, value) in fields {
-        map.insert(*name, value.parse().expect("a header value"));
+        map.insert(name, value.parse().expect("a header value"));
     }
     ReplyHead { status: StatusCode::from_u16(status).expect("a status"), headers: map }
 }
@@ -122,7 +122,7 @@ impl Transport for Network {
                 return Err(broken());
             }
             let head = if overloaded {
-                head(503, &[("Retry-After", "1".to_owned())])
+                head(503, &[(http::header::RETRY_AFTER, "1".to_owned())])
             } else {
                 world.lock().take(request.headers(), request.body())
             };

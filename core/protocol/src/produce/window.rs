@@ -17,6 +17,7 @@
 //! Closing is a batch like the others, the last one, that leaves the queue only when
 //! the window is empty.
 
+mod answers;
 mod failure;
 mod pace;
 mod reply;
@@ -25,8 +26,9 @@ mod simulation;
 mod slot;
 #[cfg(test)]
 mod tests;
+mod types;
 
-use std::{collections::VecDeque, ops::Range, sync::Arc};
+use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -50,7 +52,10 @@ use crate::{
     retry::RetryPolicy,
 };
 
-pub use self::failure::Failure;
+pub use self::{
+    failure::Failure,
+    types::{Closed, Event, Outgoing, Step, WindowOptions, WindowState},
+};
 
 /// Most claims without an accepted batch between them.
 pub const MAX_CLAIMS_IN_A_ROW: u32 = 3;
@@ -64,117 +69,6 @@ pub const CLAIM_WINDOW: Time = Time::from_secs(60);
 
 /// Retries of a producer: ten tries in all.
 pub const DEFAULT_RETRY: RetryPolicy = RetryPolicy { max_retries: 9, ..RetryPolicy::DEFAULT };
-
-/// What a window is started with. The host has validated the numbers.
-#[derive(Debug, Clone)]
-pub struct WindowOptions {
-    /// Value of `Producer-Id`.
-    pub producer_id: HeaderValue,
-    /// First epoch, at most 2^53 - 1.
-    pub epoch: u64,
-    /// Claim the next epoch when a newer one is in force, instead of failing.
-    pub auto_claim: bool,
-    /// Most unacknowledged batches under way at once; at least 1.
-    pub max_in_flight: usize,
-    /// Content type of the stream.
-    pub content_type: String,
-    /// Backoff of retries.
-    pub retry: RetryPolicy,
-    /// Seed of the jitter.
-    pub seed: u64,
-}
-
-/// Where a producer stands (protocol.md §20).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum WindowState {
-    /// Nothing of this epoch is acknowledged yet; one request at a time.
-    Claiming,
-    /// Batches travel side by side.
-    Running,
-    /// No more batches are taken; the closing request follows the last acknowledgement.
-    Closing,
-    /// The stream is closed.
-    Closed,
-    /// No more batches are taken; the stream stays open.
-    Detached,
-    /// A batch failed for good, and with it all later ones.
-    Failed,
-}
-
-/// The driver's next move.
-#[derive(Debug)]
-pub enum Step {
-    /// Send this request, and report its end under `attempt`.
-    Send(Outgoing),
-    /// Tell the user.
-    Emit(Event),
-    /// Wait for an answer, or until the deadline.
-    WaitUntil(Time),
-    /// Wait for an answer.
-    AwaitReply,
-    /// Nothing to do until the user calls.
-    Idle,
-    /// Nothing to do ever again, unless the user restarts a failed producer.
-    End,
-}
-
-/// A request to send.
-#[derive(Debug)]
-pub struct Outgoing {
-    /// Names this attempt in `handle_reply` and `handle_failure`.
-    pub attempt: u64,
-    /// Number of the batch.
-    pub batch: u64,
-    /// The tuple it travels under.
-    pub state: ProducerState,
-    /// The request.
-    pub plan: RequestPlan,
-}
-
-/// What happened to batches.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    /// The server has stored a batch.
-    Acknowledged {
-        /// Number of the batch.
-        batch: u64,
-        /// The tuple it was accepted under.
-        state: ProducerState,
-        /// Tail after it; `None` when the server did not say.
-        offset: Option<Offset>,
-        /// Whether the server had accepted the tuple before.
-        is_duplicate: bool,
-        /// Length of the batch. Units: bytes of the body.
-        body_bytes: usize,
-    },
-    /// Batches will never be sent again. Those below the range are not concerned.
-    Failed {
-        /// Numbers of the batches; those settled earlier are not concerned.
-        batches: Range<u64>,
-        /// Messages in those concerned.
-        message_count: u64,
-        /// Length of those concerned. Units: bytes of the bodies.
-        body_bytes: usize,
-        /// Why.
-        failure: Arc<Failure>,
-    },
-    /// A new epoch is in use, by claim, restart or roll-over.
-    EpochRaised {
-        /// The epoch.
-        epoch: u64,
-    },
-    /// The closing request was accepted.
-    Closed(Closed),
-    /// The closing request met no answer within the retries; `close` sends it again.
-    CloseUnanswered(Arc<Failure>),
-}
-
-/// The result of closing the stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Closed {
-    /// Offset after the last byte; `None` when the server did not say.
-    pub final_offset: Option<Offset>,
-}
 
 /// The producer's window. See the module text for the life of a batch.
 #[derive(Debug)]
@@ -537,168 +431,6 @@ impl ProducerWindow {
             (None, Phase::Closed(_) | Phase::Detached | Phase::Failed(_)) if is_empty => Step::End,
             (None, _) => Step::Idle,
         }
-    }
-
-    fn acknowledge(&mut self, index: usize, offset: Option<Offset>, is_duplicate: bool) {
-        self.is_confirmed = true;
-        self.claims_in_a_row = 0;
-        self.pace.acknowledged();
-        let slot = &mut self.slots[index];
-        slot.stage = Stage::Acked;
-        slot.plan.body = Bytes::new();
-        let body_bytes = slot.batch.release();
-        let (batch, state, closes) = (slot.batch.number, slot.state, slot.batch.closes);
-        if let Some(offset) = &offset
-            // Answers arrive in any order; the acknowledged offset only moves forward.
-            && self.acked.as_ref().is_none_or(|(number, _)| *number < batch)
-        {
-            self.acked = Some((batch, offset.clone()));
-        }
-        self.events.push_back(Event::Acknowledged { batch, state, offset: offset.clone(), is_duplicate, body_bytes });
-        if closes {
-            let closed = Closed { final_offset: offset };
-            self.phase = Phase::Closed(closed.clone());
-            self.events.push_back(Event::Closed(closed));
-        }
-        self.pop_acked();
-        self.release_waiting();
-    }
-
-    fn pop_acked(&mut self) {
-        while self.slots.front().is_some_and(Slot::is_acked) {
-            self.slots.pop_front();
-        }
-    }
-
-    /// Lets batches go again whose lower neighbours, missed by the server, are now
-    /// acknowledged.
-    fn release_waiting(&mut self) {
-        for index in 0..self.slots.len() {
-            if let Stage::WaitingForLower { from } = self.slots[index].stage
-                && self.slots.range(..index).all(|lower| lower.state.seq < from || lower.is_acked())
-            {
-                self.slots[index].stage = Stage::Ready;
-            }
-        }
-    }
-
-    /// 409 with `Producer-Expected-Seq`: early, or the server lost state.
-    fn gap(&mut self, index: usize, expected: u64, refusal: Refusal) {
-        let slot = &mut self.slots[index];
-        if expected >= slot.state.seq || slot.knew_acknowledged(expected) {
-            let mut failure = self.failure_at(index, refusal);
-            failure.facts.received_seq.get_or_insert(failure.state.seq);
-            self.fail_from(index, failure);
-        } else {
-            slot.stage = Stage::WaitingForLower { from: expected };
-            self.pace.overtaken();
-            self.release_waiting();
-        }
-    }
-
-    /// 403: a newer epoch is in force.
-    fn fenced(&mut self, now: Time, index: usize, refusal: Refusal) {
-        let current = refusal.facts.current_epoch;
-        self.foreign_epoch = self.foreign_epoch.max(current.unwrap_or(0));
-        if current.is_some() && self.may_claim(now) {
-            self.is_claiming = true;
-            self.slots[index].stage = Stage::Ready;
-            return;
-        }
-        // Nothing more of this epoch can be accepted. Lower batches under way may have
-        // arrived in time, so their own answers decide about them.
-        let is_lost = |slot: &Slot| !slot.is_under_way() && !slot.is_acked();
-        let first = self.slots.range(..index).position(is_lost).unwrap_or(index);
-        let failure = self.failure_at(index, refusal);
-        self.fail_from(first, failure);
-    }
-
-    fn may_claim(&self, now: Time) -> bool {
-        let recent = self.claim_times.iter().filter(|made| made.saturating_add(CLAIM_WINDOW) > now).count();
-        let has_budget = self.claims_in_a_row < MAX_CLAIMS_IN_A_ROW && recent < MAX_CLAIMS_IN_WINDOW;
-        let has_epoch = self.epoch.max(self.foreign_epoch) < MAX_SAFE_INTEGER;
-        self.auto_claim && (self.is_claiming || has_budget && has_epoch)
-    }
-
-    /// Takes the next epoch and renumbers everything unacknowledged. Called when no
-    /// request is under way any more, so that what the old epoch still accepted is known.
-    fn claim_epoch(&mut self, now: Time) {
-        self.is_claiming = false;
-        self.claims_in_a_row += 1;
-        if self.claim_times.len() == MAX_CLAIMS_IN_WINDOW {
-            self.claim_times.pop_front();
-        }
-        self.claim_times.push_back(now);
-        while let Some(slot) = self.slots.pop_back() {
-            if !slot.is_acked() {
-                self.queued.push_front(slot.batch);
-            }
-        }
-        self.raise_epoch();
-    }
-
-    fn raise_epoch(&mut self) {
-        let highest = self.epoch.max(self.foreign_epoch);
-        if highest >= MAX_SAFE_INTEGER {
-            let failure = self.refusal("no epoch is left above 9007199254740991");
-            self.fail_from(0, Failure { code: ErrorCode::StaleEpoch, ..failure });
-            return;
-        }
-        self.epoch = highest + 1;
-        self.next_seq = 0;
-        self.is_confirmed = false;
-        self.events.push_back(Event::EpochRaised { epoch: self.epoch });
-    }
-
-    /// Repeats a batch later, or gives it up after the last try.
-    fn again(&mut self, now: Time, index: usize, refusal: Refusal) {
-        if self.is_claiming {
-            // The old epoch is over; the claim resends the batch under the new one.
-            self.slots[index].stage = Stage::Ready;
-            return;
-        }
-        let retry = self.slots[index].tries - 1;
-        if let Some(delay) = self.retry.delay(retry, self.jitter.next(), refusal.facts.retry_after) {
-            self.slots[index].stage = Stage::BackingOff { until: now.saturating_add(delay) };
-        } else if self.slots.range(index + 1..).any(Slot::is_acked) {
-            // The server accepts in order: it has this batch, only the answers were lost.
-            self.acknowledge(index, None, true);
-        } else if self.slots[index].batch.closes {
-            self.slots[index].stage = Stage::Unanswered;
-            let failure = self.failure_at(index, refusal);
-            self.events.push_back(Event::CloseUnanswered(Arc::new(failure)));
-        } else {
-            let failure = self.failure_at(index, refusal);
-            self.fail_from(index, failure);
-        }
-    }
-
-    /// Fails the batch at `index` and everything after it: the server can never accept a
-    /// later seq.
-    fn fail_from(&mut self, index: usize, failure: Failure) {
-        let failure = Arc::new(failure);
-        let index = index.min(self.slots.len());
-        let first = self.slots.get(index).map(|slot| &slot.batch).or_else(|| self.queued.front());
-        let first = first.map_or(self.next_batch, |batch| batch.number);
-        let (mut message_count, mut body_bytes) = (0, 0);
-        let slots = self.slots.drain(index..).filter(|slot| !slot.is_acked()).map(|slot| slot.batch);
-        for batch in slots.chain(self.queued.drain(..)) {
-            message_count += batch.message_count;
-            body_bytes += batch.body.len();
-        }
-        self.pop_acked();
-        self.is_claiming &= !self.slots.is_empty();
-        self.restart_at = None;
-        if !matches!(self.phase, Phase::Failed(_)) {
-            self.phase = Phase::Failed(Arc::clone(&failure));
-        }
-        self.events.push_back(Event::Failed { batches: first..self.next_batch, message_count, body_bytes, failure });
-    }
-
-    fn failure_at(&self, index: usize, refusal: Refusal) -> Failure {
-        let Refusal { code, facts, detail } = refusal;
-        let Slot { state, tries, server_text, .. } = &self.slots[index];
-        Failure { code, facts, state: *state, tries: *tries, detail, server_text: server_text.clone() }
     }
 
     fn refusal(&self, detail: &str) -> Failure {
