@@ -2,8 +2,9 @@
 
 use std::io::{self, Write as _};
 
-use durable_streams::{ErrorCode, Failure as ClientFailure, ProducerError};
-use durable_streams::{http::StatusCode, transport::TransportFailureKind};
+use durable_streams::{
+    ErrorCode, Failure as ClientFailure, ProducerError, http::StatusCode, transport::TransportFailureKind,
+};
 use serde_json::json;
 
 use crate::{

@@ -1,7 +1,9 @@
 //! What kind of content a write carries: its type, and whether it counts as JSON.
 
-use durable_streams::protocol::content_type::{self, is_json};
-use durable_streams::{DurableStream, HeadOptions};
+use durable_streams::{
+    DurableStream, ErrorCode, HeadOptions,
+    protocol::content_type::{self, is_json},
+};
 
 use crate::{args::TypeArgs, failure::Failure, report::warn, target::Target};
 
@@ -29,9 +31,13 @@ pub async fn resolve(
         let keeps_messages = is_json(&given);
         return Ok(Kind { content_type: given, is_json: keeps_messages, keeps_messages });
     }
-    let head = stream.detailed().head(HeadOptions::new()).await;
-    let head = head.map_err(|failure| Failure::request(verb, target, &failure))?;
-    let content_type = head.value.content_type.unwrap_or_else(|| content_type::DEFAULT.to_owned());
+    let content_type = match stream.detailed().head(HeadOptions::new()).await {
+        Ok(head) => head.value.content_type.unwrap_or_else(|| content_type::DEFAULT.to_owned()),
+        // A server may implement writes only (protocol.md §2).
+        Err(failure) if failure.code() == ErrorCode::NotSupported && json => content_type::JSON.to_owned(),
+        Err(failure) if failure.code() == ErrorCode::NotSupported => content_type::DEFAULT.to_owned(),
+        Err(failure) => return Err(Failure::request(verb, target, &failure)),
+    };
     let keeps_messages = is_json(&content_type);
     if json && !keeps_messages {
         warn(&format!(

@@ -1,7 +1,6 @@
 //! `create`: PUT. Repeating with the same settings succeeds.
 
-use durable_streams::CreateOptions;
-use durable_streams::protocol::content_type;
+use durable_streams::{CreateOptions, protocol::content_type};
 use serde_json::json;
 
 use crate::{args::CreateArgs, failure::Failure, kind, session::Session};

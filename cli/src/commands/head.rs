@@ -1,7 +1,6 @@
 //! `head`: HEAD, in words.
 
-use durable_streams::HeadOptions;
-use durable_streams::protocol::content_type;
+use durable_streams::{HeadOptions, protocol::content_type};
 use serde_json::json;
 
 use crate::{args::IdArgs, failure::Failure, session::Session};

@@ -117,34 +117,35 @@ impl Stages<'_> {
         created.map_err(|failure| Failure::request("create", &self.target, &failure))?;
         let input_bytes = self.run.input_bytes()?;
         let producer = self.producer(input_bytes)?;
+        self.run.say(&format!("\n{}", Phase::HEADING))?;
         let mut phases = Vec::new();
+        let mut passed = |phase: Phase| {
+            self.run.say(&phase.line())?;
+            phases.push(phase);
+            Ok::<_, Failure>(())
+        };
 
         let mut feed = Feed::up_to(&self.run.input, input_bytes / 2).map_err(bad_input)?;
         let written = self.write_first(&producer, &mut feed).await?;
-        phases.push(written);
+        passed(written)?;
 
         let (position, mut check) = self.check()?;
         let (offset, read) = self.read_back(&mut check, feed.position()).await?;
-        phases.push(read);
+        passed(read)?;
 
         let tail = Tail { stream: self.stream.clone(), target: self.target.clone(), offset, check, position };
         let begun = Instant::now();
         let before = (tail.check.tally().messages(), tail.check.tally().bytes());
         let (live, kills) = self.write_rest_and_tail(&producer, feed, tail, server).await?;
-        phases.push(Phase {
-            name: "write the rest, tail, kill",
+        passed(Phase {
+            name: if kills.is_empty() { "write the rest, tail" } else { "write the rest, tail, kill" },
             messages: live.messages - before.0,
             bytes: live.bytes - before.1,
             took: begun.elapsed(),
-        });
-        if kills.is_empty()
-            && let Some(phase) = phases.last_mut()
-        {
-            phase.name = "write the rest, tail";
-        }
+        })?;
 
         let (again, read) = self.read_again(input_bytes).await?;
-        phases.push(read);
+        passed(read)?;
         Ok(Summary { input: facts, storage: self.run.storage, phases, kills, live, again })
     }
 

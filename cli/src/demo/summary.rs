@@ -70,12 +70,9 @@ impl Summary {
         [&self.live, &self.again].iter().all(|verdict| verdict.is_faithful() && verdict.sha256 == self.input.sha256)
     }
 
-    /// The summary for people.
+    /// The summary for people; the phases were told when they ended.
     pub fn text(&self) -> String {
         let mut lines = vec![String::new()];
-        lines.push(format!("{:<34} {:>12} {:>10} {:>9} {:>12}", "phase", "messages", "size", "time", "messages/s"));
-        lines.extend(self.phases.iter().map(Phase::line));
-        lines.push(String::new());
         for kill in &self.kills {
             lines.push(format!(
                 "server killed (SIGKILL) at message {}, with {} under way; back after {:.2} s",
@@ -170,7 +167,11 @@ impl Summary {
 }
 
 impl Phase {
-    fn line(&self) -> String {
+    /// What the columns of [`Phase::line`] are.
+    pub const HEADING: &str = "phase                                  messages       size      time   messages/s";
+
+    /// The phase for people.
+    pub fn line(&self) -> String {
         format!(
             "{:<34} {:>12} {:>10} {:>7.2} s {:>12}",
             self.name,
@@ -212,6 +213,32 @@ fn per_second(n: u64, took: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn anything_but_the_input_itself_fails() {
+        let verdict = |sha256: &str| Verdict { sha256: sha256.to_owned(), ..Verdict::default() };
+        let input = InputFacts { name: String::new(), messages: 1, bytes: 1, sha256: "ab".to_owned() };
+        let summary = |live, again| Summary {
+            input: input.clone(),
+            storage: Storage::File,
+            phases: Vec::new(),
+            kills: Vec::new(),
+            live,
+            again,
+        };
+        assert!(summary(verdict("ab"), verdict("ab")).is_faithful());
+        assert!(!summary(verdict("ab"), verdict("cd")).is_faithful());
+        assert!(!summary(Verdict { lost: 1, ..verdict("ab") }, verdict("ab")).is_faithful());
+        assert!(!summary(verdict("ab"), Verdict { doubled: 1, ..verdict("ab") }).is_faithful());
+        let text = summary(Verdict { lost: 1, ..verdict("ab") }, verdict("ab")).text();
+        assert!(text.ends_with("lost 1, doubled 0, order kept"), "{text}");
+    }
+
+    #[test]
+    fn the_heading_stands_above_the_columns() {
+        let phase = Phase { name: "x", messages: 1, bytes: 1, took: Duration::from_secs(1) };
+        assert_eq!(phase.line().chars().count(), Phase::HEADING.chars().count());
+    }
 
     #[test]
     fn findings_say_what_is_wrong() {
