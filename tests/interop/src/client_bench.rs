@@ -93,15 +93,15 @@ async fn produce(url: &str) -> Outcome<Value> {
     stream.create_with_options(CreateOptions::new().content_type("application/json")).await?;
     let producer = stream.producer("bench").build()?;
     let (mut message, text) = (Vec::with_capacity(MESSAGE_BYTES), "x".repeat(74));
-    let mut after_first_tenth = None;
+    let mut at_half = None;
     let started = Instant::now();
     for number in 0..MESSAGES {
         use std::io::Write as _;
         message.clear();
         write!(message, "{{\"n\":\"{number:08}\",\"text\":\"{text}\"}}")?;
         producer.append(&message).await?;
-        if number == MESSAGES / 10 {
-            after_first_tenth = peak_mib();
+        if number == MESSAGES / 2 {
+            at_half = peak_mib();
         }
     }
     producer.flush().await?;
@@ -111,7 +111,7 @@ async fn produce(url: &str) -> Outcome<Value> {
     Ok(json!({
         "messages_per_second": MESSAGES as f64 / seconds,
         "peak_mib": peak,
-        "growth_mib": peak.zip(after_first_tenth).map(|(peak, early)| peak - early),
+        "growth_mib": peak.zip(at_half).map(|(peak, half)| peak - half),
         "message_bytes": message.len(),
     }))
 }

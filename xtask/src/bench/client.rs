@@ -3,52 +3,45 @@
 use serde_json::Value;
 
 use super::{
-    Options,
+    Options, bench_folder,
     table::{Better, Row, Table},
 };
 use crate::{
     cargo::{self, Profile},
-    process::{Outcome, capture, command, peers},
+    process::{Outcome, capture, command},
     server::Server,
     tools,
 };
 
-/// Measures reads and producers against the same server of ours.
+/// Measures reads and producers against the same server of ours, durable, and new for each
+/// round: what an earlier round left to compact is not this round's.
 pub(super) fn run(options: &Options) -> Outcome<Table> {
-    let rust = cargo::build("interop", "client-bench", Profile::Release)?;
-    let node = tools::npm_packages()?.join("produce.mjs");
-    let folder = peers().join("bench-data");
-    std::fs::create_dir_all(&folder).map_err(|error| format!("cannot create {}: {error}", folder.display()))?;
-    let data = tempfile::tempdir_in(&folder).map_err(|error| format!("no folder in {}: {error}", folder.display()))?;
-    let data = data.path().display().to_string();
-    let server = Server::ours(Profile::Release, &["--storage", "file", "--data-dir", &data])?;
-    let url = server.url();
-    let rust = |what: &str| figures(command(&rust).args([what, &url]));
-
+    let program = cargo::build("interop", "client-bench", Profile::Release)?;
+    let script = tools::npm_packages()?.join("produce.mjs");
     let mut read = Row::new("read 256 MiB of bytes; peer: bare reqwest GET", "MiB/s", Better::Higher, Some(0.9));
     let mut produce =
         Row::new("1,000,000 JSON messages of 100 B; peer: npm client 0.2.7", "messages/s", Better::Higher, Some(5.0));
     let mut memory = Row::new("peak memory while producing them", "MiB", Better::Lower, None);
-    let mut growth = Row::new("memory growth from the first to the last tenth", "MiB", Better::Lower, None);
-    if options.wants(read.name) {
-        rust("fill")?;
-        for round in 0..options.rounds {
-            read.ours.push(rust("read")?["mib_per_second"].as_f64().unwrap_or(f64::NAN));
-            read.peer.push(rust("get")?["mib_per_second"].as_f64().unwrap_or(f64::NAN));
-            println!("round {} {}: ours {:?}, peer {:?}", round + 1, read.name, read.ours.last(), read.peer.last());
-        }
-    }
-    if options.wants(produce.name) {
-        for round in 0..options.rounds {
+    let mut growth = Row::new("its growth over the second half", "MiB", Better::Lower, None);
+    for round in 1..=options.rounds {
+        let data = bench_folder()?;
+        let data_dir = data.path().display().to_string();
+        let server = Server::ours(Profile::Release, &["--storage", "file", "--data-dir", &data_dir])?;
+        let url = server.url();
+        let rust = |what: &str| figures(command(&program).args([what, &url]));
+        if options.wants(produce.name) {
             let ours = rust("produce")?;
-            let peer = figures(command("node").arg(&node).arg(&url))?;
-            for (row, field) in
-                [(&mut produce, "messages_per_second"), (&mut memory, "peak_mib"), (&mut growth, "growth_mib")]
-            {
-                row.ours.push(ours[field].as_f64().unwrap_or(f64::NAN));
-                row.peer.push(peer[field].as_f64().unwrap_or(f64::NAN));
-            }
-            println!("round {} {}: ours {ours}, peer {peer}", round + 1, produce.name);
+            let peer = figures(command("node").arg(&script).arg(&url))?;
+            println!("round {round} {}: ours {ours}, peer {peer}", produce.name);
+            produce.push(&ours["messages_per_second"], &peer["messages_per_second"]);
+            memory.push(&ours["peak_mib"], &peer["peak_mib"]);
+            growth.push(&ours["growth_mib"], &peer["growth_mib"]);
+        }
+        if options.wants(read.name) {
+            rust("fill")?;
+            let (ours, peer) = (rust("read")?, rust("get")?);
+            println!("round {round} {}: ours {ours}, peer {peer}", read.name);
+            read.push(&ours["mib_per_second"], &peer["mib_per_second"]);
         }
     }
     Ok(Table(vec![read, produce, memory, growth]))

@@ -3,7 +3,7 @@
 
 use clap::{Args, ValueEnum};
 
-use crate::process::Outcome;
+use crate::process::{Outcome, peers};
 
 mod client;
 mod server;
@@ -47,6 +47,14 @@ pub(crate) fn run(subject: Subject, options: &Options) -> Outcome<()> {
     };
     println!("\n{table}");
     Ok(())
+}
+
+/// A folder for one server's data, gone when dropped. On the disk of this workspace: the
+/// system's temporary folder may be in memory.
+fn bench_folder() -> Outcome<tempfile::TempDir> {
+    let folder = peers().join("bench-data");
+    std::fs::create_dir_all(&folder).map_err(|error| format!("cannot create {}: {error}", folder.display()))?;
+    tempfile::tempdir_in(&folder).map_err(|error| format!("no folder in {}: {error}", folder.display()).into())
 }
 
 /// Says what figures depend on: the processor, the cores, and what else runs.

@@ -5,12 +5,12 @@ use std::{net::SocketAddr, path::PathBuf};
 use serde_json::Value;
 
 use super::{
-    Options,
+    Options, bench_folder,
     table::{Better, Row, Table},
 };
 use crate::{
     cargo::{self, Profile},
-    process::{Outcome, capture, command, peers, root},
+    process::{Outcome, capture, command, root},
     server::Server,
     tools,
 };
@@ -107,16 +107,12 @@ pub(super) fn run(options: &Options) -> Outcome<Table> {
 /// A server with a data folder of its own, both gone when dropped.
 struct Side {
     server: Server,
-    /// On the disk of this workspace: a temporary folder may be in memory.
     _data: tempfile::TempDir,
 }
 
 impl Side {
     fn start(which: &str) -> Outcome<Self> {
-        let folder = peers().join("bench-data");
-        std::fs::create_dir_all(&folder).map_err(|error| format!("cannot create {}: {error}", folder.display()))?;
-        let data =
-            tempfile::tempdir_in(&folder).map_err(|error| format!("no folder in {}: {error}", folder.display()))?;
+        let data = bench_folder()?;
         let server = match which {
             "peer" => Server::peer(data.path(), &[])?,
             _ => Server::ours(

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde_json::Value;
+
 /// Which way is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Better {
@@ -27,6 +29,12 @@ impl Row {
     /// A row without samples.
     pub(super) fn new(name: &'static str, unit: &'static str, better: Better, required: Option<f64>) -> Self {
         Self { name, unit, better, required, ours: Vec::new(), peer: Vec::new() }
+    }
+
+    /// Adds what one round measured; anything but a number counts as not measured.
+    pub(super) fn push(&mut self, ours: &Value, peer: &Value) {
+        self.ours.push(ours.as_f64().unwrap_or(f64::NAN));
+        self.peer.push(peer.as_f64().unwrap_or(f64::NAN));
     }
 
     /// How much better ours is; above 1 is better whichever way the unit goes.
