@@ -14,6 +14,7 @@ pub mod lenient;
 pub mod report;
 pub mod rules;
 pub mod run;
+pub mod table;
 pub mod vars;
 pub mod wire;
 pub mod yaml;

@@ -7,10 +7,12 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 use clap::Parser;
 use durable_streams_conformance::{
     adapter::AdapterCommand,
-    case::load_suites,
+    breaks::{self, BREAKS},
+    case::{Suite, load_suites},
     host::Host,
     report::{console, files},
     run::{Options, Outcome, Selection, run},
+    table,
 };
 
 #[derive(Parser)]
@@ -21,8 +23,8 @@ use durable_streams_conformance::{
 )]
 struct Args {
     /// Program that carries the client under test, with arguments.
-    #[arg(long, value_name = "COMMAND")]
-    adapter: String,
+    #[arg(long, value_name = "COMMAND", required_unless_present = "table")]
+    adapter: Option<String>,
     /// Server to test against; an embedded one when absent.
     #[arg(long, value_name = "URL")]
     server: Option<String>,
@@ -65,6 +67,12 @@ struct Args {
     /// Feign a client that breaks this rule; the run should then fail.
     #[arg(long = "break", value_name = "RULE")]
     broken: Option<String>,
+    /// Feign every broken client in turn and say which cases notice.
+    #[arg(long, conflicts_with_all = ["broken", "rule", "server"])]
+    breaks: bool,
+    /// Print the table of rules and cases, and run nothing.
+    #[arg(long)]
+    table: bool,
 }
 
 #[tokio::main]
@@ -84,20 +92,28 @@ async fn conformance(args: Args) -> Result<bool, String> {
     for folder in &args.cases {
         suites.extend(load_suites(folder).map_err(|error| error.to_string())?);
     }
-    let broken = args.broken.as_deref().map(durable_streams_conformance::breaks::find).transpose()?;
+    if args.table {
+        print!("{}", table::markdown(&suites));
+        return Ok(true);
+    }
+    let broken = args.broken.as_deref().map(breaks::find).transpose()?;
     let host = match &args.server {
         Some(url) => Host::at(&args.host, url),
         None => Host::embedded(),
     };
     let selection = Selection { suites: args.suite, tags: args.tag, tests: args.test, rules: args.rule };
     let options = Options {
-        adapter: AdapterCommand::parse(&args.adapter, Duration::from_millis(args.timeout)),
+        adapter: AdapterCommand::parse(&args.adapter.unwrap_or_default(), Duration::from_millis(args.timeout)),
         jobs: args.jobs,
         fail_fast: args.fail_fast,
         broken,
     };
+    let suites = Arc::new(suites);
+    if args.breaks {
+        return feign_breaks(&suites, &selection, &host, &options).await;
+    }
     let is_verbose = args.verbose;
-    let run = run(Arc::new(suites), &selection, &host, &options, move |report| {
+    let run = run(suites, &selection, &host, &options, move |report| {
         if is_verbose {
             let outcome = match &report.outcome {
                 Outcome::Passed => "passed",
@@ -123,4 +139,31 @@ async fn conformance(args: Args) -> Result<bool, String> {
         return Err("no test was run".to_owned());
     }
     Ok(failed == 0)
+}
+
+/// Runs the cases of each rule against a client that breaks it; every break must be noticed.
+async fn feign_breaks(
+    suites: &Arc<Vec<Suite>>,
+    selection: &Selection,
+    host: &Host,
+    options: &Options,
+) -> Result<bool, String> {
+    let mut unnoticed = 0;
+    for broken in BREAKS {
+        let selection = Selection { rules: vec![broken.rule.to_owned()], ..selection.clone() };
+        let options = Options { broken: Some(broken), fail_fast: true, ..options.clone() };
+        let run = run(Arc::clone(suites), &selection, host, &options, |_| {}).await?;
+        let caught = run.reports.iter().find(|report| matches!(report.outcome, Outcome::Failed { .. }));
+        match caught {
+            Some(report) => {
+                println!("caught    {:<4} {}: {}/{}", broken.rule, broken.what, report.suite, report.test);
+            }
+            None => {
+                unnoticed += 1;
+                println!("UNNOTICED {:<4} {} ({} cases)", broken.rule, broken.what, run.reports.len());
+            }
+        }
+    }
+    println!("{} passed, {unnoticed} failed, 0 skipped", BREAKS.len() - unnoticed);
+    Ok(unnoticed == 0)
 }

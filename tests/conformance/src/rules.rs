@@ -49,3 +49,17 @@ pub const RULES: &[(&str, &str)] = &[
     ("C45", "webhook receivers verify signature, key, time window and subscription"),
     ("C46", "workers stop acking when the lease is lost"),
 ];
+
+/// Rules that no command of an adapter can show, and what shows them instead.
+pub const NOT_THROUGH_AN_ADAPTER: &[(&str, &str)] = &[
+    (
+        "C45",
+        "an adapter receives no webhooks: the adapter protocol has no command for it. The server's own tests sign and \
+         deliver webhooks and verify them on raw bytes (server/tests/subscriptions/webhook.rs)",
+    ),
+    (
+        "C46",
+        "an adapter holds no lease: the adapter protocol has no command for workers. Fencing is tested where leases \
+         are, in the server (server/tests/subscriptions)",
+    ),
+];

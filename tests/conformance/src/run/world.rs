@@ -119,11 +119,15 @@ impl<'w> World<'w> {
         if self.background.is_some() {
             return Err(StepError::Wrong("the adapter is busy with a background read; await it first".to_owned()));
         }
+        let mut command = command.clone();
+        if let Some(mutant) = self.wire.mutant() {
+            mutant.command(&mut command);
+        }
         let mut timeout = self.how.timeout;
         if let Some(ms) = command["timeoutMs"].as_u64() {
             timeout = timeout.max(Duration::from_millis(ms) + READ_GRACE);
         }
-        let mut result = self.adapter.command(command, timeout).await?;
+        let mut result = self.adapter.command(&command, timeout).await?;
         if let Some(mutant) = self.wire.mutant() {
             mutant.result(&mut result);
         }
