@@ -141,3 +141,20 @@ async fn restart_flushes_and_starts_over_in_the_next_epoch() {
     producer.flush().await.expect("stored");
     assert!(sent(&script).iter().map(|(_, epoch, seq, _)| (epoch.as_str(), seq.as_str())).eq([("0", "0"), ("1", "0")]));
 }
+
+#[test]
+fn producers_receipts_and_their_futures_travel_between_threads() {
+    const fn travels<T: Send>(_: &T) {}
+    const fn is_shared<T: Clone + Send + Sync + 'static>() {}
+    is_shared::<Producer>();
+    let _check = |producer: Producer| {
+        travels(&producer.append("a"));
+        travels(&producer.append("a").into_future());
+        travels(&producer.append("a").acknowledged());
+        travels(&producer.append("a").into_owned().acknowledged_detailed());
+        travels(&producer.flush());
+        travels(&producer.close_with("a"));
+        travels(&producer.detach());
+        travels(&producer.restart());
+    };
+}
