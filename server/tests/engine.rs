@@ -195,6 +195,27 @@ async fn foreign_and_busy_directories_are_refused_by_name() {
 }
 
 #[tokio::test]
+async fn a_creation_that_a_crash_interrupted_starts_over() {
+    // As left behind by a process that was killed while it opened the directory for the
+    // first time: the engine's folder without its version marker.
+    let directory = tempfile::tempdir().expect("a directory");
+    let engine = directory.path().join("engine");
+    std::fs::create_dir_all(engine.join("keyspaces/0")).expect("writable");
+    for (file, content) in [("FORMAT.new", "durable-str"), ("engine/lock", ""), ("engine/0.jnl", "\0\0")] {
+        std::fs::write(directory.path().join(file), content).expect("writable");
+    }
+    let opened = open_file(directory.path());
+    opened.create(path("/s/a"), text_stream()).await.expect("created");
+    opened.close().await;
+    drop(opened);
+    assert!(!directory.path().join("FORMAT.new").exists());
+    assert!(directory.path().join("FORMAT").exists());
+    let opened = open_file(directory.path());
+    assert!(opened.head(&path("/s/a")).is_ok());
+    opened.close().await;
+}
+
+#[tokio::test]
 async fn a_full_disk_refuses_new_data_and_keeps_the_old() {
     let directory = tempfile::tempdir().expect("a directory");
     let engine = open_file(directory.path());

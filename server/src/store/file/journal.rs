@@ -199,6 +199,9 @@ fn set_aside(path: &Path, at: u64) -> io::Result<PathBuf> {
     let mut copy = File::create(&aside)?;
     copy.write_all(&tail)?;
     copy.sync_all()?;
+    if let Some(directory) = path.parent() {
+        super::directory::sync_folder(directory)?;
+    }
     journal.set_len(at)?;
     journal.sync_all()?;
     Ok(aside)

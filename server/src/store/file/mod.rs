@@ -74,7 +74,7 @@ impl FileStore {
     pub fn open(directory: impl AsRef<Path>, options: FileOptions) -> Result<Self, OpenError> {
         let directory = directory.as_ref().to_path_buf();
         let refuse = |reason: String| OpenError { directory: directory.display().to_string(), reason };
-        let lock = directory::prepare(&directory).map_err(refuse)?;
+        let directory::Prepared { lock, is_new } = directory::prepare(&directory).map_err(refuse)?;
         let data = directory.join(directory::DATA);
         if data.is_dir() {
             let report = journal::check(&data).map_err(refuse)?;
@@ -87,12 +87,16 @@ impl FileStore {
                 );
             }
         }
-        Self::open_engine(&data, &directory, lock, options).map_err(|error| {
+        let store = Self::open_engine(&data, &directory, lock, options).map_err(|error| {
             refuse(match error {
                 fjall::Error::Locked => format!("{} is in use by another process", data.display()),
                 other => format!("{}: {other}", data.display()),
             })
-        })
+        })?;
+        if is_new {
+            directory::finish(&directory).map_err(|error| refuse(format!("cannot create it: {error}")))?;
+        }
+        Ok(store)
     }
 
     fn open_engine(data: &Path, directory: &Path, lock: std::fs::File, options: FileOptions) -> fjall::Result<Self> {
@@ -114,7 +118,7 @@ impl FileStore {
         let purge = database.keyspace("purge", small)?;
         let meta = database.keyspace("meta", small)?;
         let was_clean = meta.get(CLEAN)?.is_some();
-        let purger = purge::Purger::start(database.clone(), units.clone(), purge.clone())?;
+        let purger = purge::Purger::start(database.clone(), units.clone(), purge.clone(), persist_mode(&options))?;
         Ok(Self {
             database,
             streams,
@@ -134,12 +138,8 @@ impl FileStore {
         })
     }
 
-    fn persist_mode(&self) -> PersistMode {
-        if self.options.sync { PersistMode::SyncData } else { PersistMode::Buffer }
-    }
-
     fn batch(&self, capacity: usize) -> OwnedWriteBatch {
-        OwnedWriteBatch::with_capacity(self.database.clone(), capacity).durability(Some(self.persist_mode()))
+        OwnedWriteBatch::with_capacity(self.database.clone(), capacity).durability(Some(persist_mode(&self.options)))
     }
 
     fn finish(&self, batch: OwnedWriteBatch) -> Result<(), StoreError> {
@@ -281,6 +281,10 @@ impl Store for FileStore {
         batch.insert(&self.meta, CLEAN, []);
         self.finish(batch)
     }
+}
+
+const fn persist_mode(options: &FileOptions) -> PersistMode {
+    if options.sync { PersistMode::SyncData } else { PersistMode::Buffer }
 }
 
 fn reading(error: fjall::Error) -> StoreError {

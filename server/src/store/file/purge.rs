@@ -11,7 +11,7 @@ use std::{
     thread::JoinHandle,
 };
 
-use fjall::{Database, Keyspace};
+use fjall::{Database, Keyspace, PersistMode};
 
 use crate::store::StreamId;
 
@@ -27,7 +27,12 @@ pub(super) struct Purger {
 
 impl Purger {
     /// Starts the thread with what an earlier run left over.
-    pub(super) fn start(database: Database, units: Keyspace, purge: Keyspace) -> fjall::Result<Self> {
+    pub(super) fn start(
+        database: Database,
+        units: Keyspace,
+        purge: Keyspace,
+        mode: PersistMode,
+    ) -> fjall::Result<Self> {
         let (ids, waiting) = mpsc::channel();
         for entry in purge.iter() {
             if let Some(id) = entry.key()?.first_chunk::<8>() {
@@ -38,7 +43,7 @@ impl Purger {
         let stop = Arc::clone(&is_stopping);
         let thread = std::thread::Builder::new().name("ds-purge".to_owned()).spawn(move || {
             for stream in waiting {
-                if let Err(error) = purge_units(&database, &units, &purge, stream, &stop) {
+                if let Err(error) = purge_units(&database, &units, &purge, stream, mode, &stop) {
                     tracing::warn!(stream, %error, "dropping the units of a removed stream failed; the next start retries");
                 }
                 if stop.load(Ordering::Acquire) {
@@ -67,16 +72,18 @@ impl Drop for Purger {
     }
 }
 
-/// No sync: the journal keeps the order, so the id is never gone before the units.
+/// Synced as commits are: were two batches on their way to the disk, a power loss could keep
+/// the second whole and the first not, which looks like damage to what was acknowledged.
 fn purge_units(
     database: &Database,
     units: &Keyspace,
     purge: &Keyspace,
     stream: StreamId,
+    mode: PersistMode,
     stop: &AtomicBool,
 ) -> fjall::Result<()> {
     while !stop.load(Ordering::Acquire) {
-        let mut batch = database.batch();
+        let mut batch = database.batch().durability(Some(mode));
         for row in units.prefix(stream.to_be_bytes()).take(ROWS) {
             batch.remove(units, row.key()?);
         }
