@@ -163,7 +163,7 @@ pub struct WriteArgs {
     #[arg(long)]
     pub ndjson: bool,
     /// Write lines exactly once under this producer id: a repeated run adds only what is missing
-    #[arg(long, value_name = "id")]
+    #[arg(long, value_name = "id", value_parser = parse_producer_id)]
     pub producer_id: Option<String>,
     /// With --producer-id: progress file; big batches, and a crashed run resumes where it stopped
     #[arg(long, value_name = "file", requires = "producer_id")]
@@ -249,7 +249,7 @@ pub struct ForkArgs {
     #[arg(value_name = "new")]
     pub new: String,
     /// Where to leave the source [default: its tail]
-    #[arg(long, value_name = "offset", allow_hyphen_values = true, value_parser = parse_offset)]
+    #[arg(long, value_name = "offset", allow_hyphen_values = true, value_parser = parse_fork_offset)]
     pub offset: Option<String>,
     /// How far into the append that begins at --offset: messages (JSON streams) or bytes
     #[arg(long, value_name = "n", requires = "offset")]
@@ -330,6 +330,21 @@ fn parse_offset(value: &str) -> Result<String, String> {
     }
     if value.chars().any(|c| matches!(c, ',' | '&' | '=' | '?' | '/') || c.is_whitespace() || c.is_control()) {
         return Err("an offset holds no blanks and none of , & = ? /; pass it exactly as the server gave it".into());
+    }
+    Ok(value.to_owned())
+}
+
+fn parse_fork_offset(value: &str) -> Result<String, String> {
+    // protocol.md §5: a sentinel is no fork offset.
+    match value {
+        "-1" | "now" => Err("give an offset the server gave; leave --offset away for the tail".to_owned()),
+        _ => parse_offset(value),
+    }
+}
+
+fn parse_producer_id(value: &str) -> Result<String, String> {
+    if value.is_empty() || !value.chars().all(|c| c.is_ascii_graphic()) {
+        return Err("give a name of ASCII letters, digits and signs, without blanks".to_owned());
     }
     Ok(value.to_owned())
 }

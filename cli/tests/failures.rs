@@ -59,6 +59,8 @@ fn bad_usage_names_argument_value_and_fix() {
         (&["create", "s", "--json", "--content-type", "text/plain"], &["--json", "text/plain"]),
         (&["create", "s", "--content-type", "--json"], &["--content-type"]),
         (&["write", "s", "x", "--checkpoint", "f"], &["--producer-id"]),
+        (&["write", "s", "x", "--producer-id", ""], &["--producer-id", "name"]),
+        (&["fork", "s", "t", "--offset", "-1"], &["--offset", "-1", "tail"]),
         (&["create", "a b"], &["a b", "letters"]),
         (&["create", "../x"], &["../x", ".."]),
         (&["create", "a//b"], &["a//b", "empty"]),

@@ -90,7 +90,11 @@ impl DemoServer {
 
 async fn spawn(storage: Storage, data_dir: &Path, port: u16) -> Result<(Child, u16, String), Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::Local(format!("cannot start the demo's server: {error}"));
-    let program = std::env::current_exe().map_err(|error| failed(&error))?;
+    let mut program = std::env::current_exe().map_err(|error| failed(&error))?;
+    if !program.exists() {
+        // Replaced while we run, by an upgrade or a new build: Linux still knows the old file.
+        program = PathBuf::from("/proc/self/exe");
+    }
     let mut child = Command::new(program)
         .args(["demo-server", "--storage", storage.as_str(), "--port", &port.to_string(), "--data-dir"])
         .arg(data_dir)
