@@ -21,7 +21,7 @@ use crate::{
     Offset, RetryPolicy,
     driver::{
         exchange::Extras,
-        read::ReadDriver,
+        read::{ReadDriver, Said},
         url::{Params, refuse_reserved},
     },
     error::{Failure, StreamError},
@@ -226,12 +226,10 @@ pub struct Reader {
 /// future takes no data with it.
 enum Run {
     Idle(Box<ReadDriver>),
-    Busy(BoxFuture<'static, (Box<ReadDriver>, Option<Said>)>),
+    Busy(BoxFuture<'static, (Option<Box<ReadDriver>>, Option<Said>)>),
     Ended,
     Closed,
 }
-
-type Said = Result<Batch, Failure>;
 
 impl Reader {
     /// The next batch, possibly without data: an answer that only told that there is none, or
@@ -246,10 +244,7 @@ impl Reader {
     /// Polls for the next batch; see [`Reader::next_batch`].
     pub fn poll_batch(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Batch>, Failure>> {
         let mut work = match std::mem::replace(&mut self.run, Run::Ended) {
-            Run::Idle(mut driver) => Box::pin(async move {
-                let said = driver.next().await;
-                (driver, said)
-            }),
+            Run::Idle(driver) => Box::pin(driver.next()),
             Run::Busy(work) => work,
             Run::Ended => return Poll::Ready(Ok(None)),
             Run::Closed => {
@@ -263,7 +258,9 @@ impl Reader {
             return Poll::Pending;
         };
         let Some(said) = said else { return Poll::Ready(Ok(None)) };
-        self.run = Run::Idle(driver);
+        if let Some(driver) = driver {
+            self.run = Run::Idle(driver);
+        }
         if let Ok(batch) = &said {
             self.offset.clone_from(&batch.next_offset);
             self.cursor.clone_from(&batch.cursor);

@@ -75,6 +75,39 @@ async fn a_stream_of_many_answers_reads_back_byte_for_byte() {
 }
 
 #[tokio::test]
+async fn large_answers_survive_callers_that_stop_waiting() {
+    use futures_util::FutureExt as _;
+
+    let (server, client) = start(|builder| builder.max_chunk_bytes(1 << 20)).await;
+    let stream = created(&client, "large", "application/octet-stream").await;
+    let piece: Vec<u8> = (0..1_000_000_u32).map(|at| at.wrapping_mul(2_654_435_761).to_le_bytes()[3]).collect();
+    for _ in 0..6 {
+        stream.append(&piece).await.expect("appends");
+    }
+    let mut chunks = stream.read().build().expect("valid");
+    let mut read = Vec::new();
+    loop {
+        // Every poll is a future of its own, dropped at once.
+        match chunks.next_chunk().now_or_never() {
+            None => tokio::task::yield_now().await,
+            Some(chunk) => match chunk.expect("reads") {
+                Some(chunk) => read.extend_from_slice(&chunk.data),
+                None => break,
+            },
+        }
+    }
+    assert!(read == piece.repeat(6));
+    // Leaving in the middle of an answer is fine, too.
+    let mut chunks = stream.read().build().expect("valid");
+    for _ in 0..50 {
+        assert!(!matches!(chunks.next_chunk().now_or_never(), Some(Err(_))));
+        tokio::task::yield_now().await;
+    }
+    drop(chunks);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn live_reads_deliver_what_is_appended_while_they_wait_and_end_at_closure() {
     let (server, client) = start(|builder| builder).await;
     for content_type in TYPES {

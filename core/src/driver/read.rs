@@ -9,15 +9,20 @@ use std::{
 
 use bytes::Bytes;
 use durable_streams_protocol::{
+    headers,
     read::{Batch, FailureCause, Notice, ReadEvent, ReadFailure, ReadMachine, ReadOptions, Step},
     request::{Operation, RequestPlan},
 };
 
+use http::header::CONTENT_LENGTH;
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
 use super::exchange::Extras;
 use crate::{
-    error::Failure,
+    error::{ErrorCode, Failure},
     stream::DurableStream,
-    transport::{BoxFuture, Reply, ReplyBody, TransportFailure, TransportFailureKind},
+    transport::{BoxFuture, Reply, ReplyBody, ReplyHead, TransportFailure, TransportFailureKind},
 };
 
 /// One read in progress. Dropping it aborts its exchanges.
@@ -29,6 +34,32 @@ pub(crate) struct ReadDriver {
     body: Option<Box<dyn ReplyBody>>,
     /// The exchange opened beside it.
     ahead: Option<Ahead>,
+    place: Place,
+}
+
+/// Where the loop runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// In the caller's own task.
+    Here,
+    /// A large body is coming: better in a task of its own.
+    ShouldMove,
+    /// In a task of its own.
+    Background,
+}
+
+/// From this length on a body is worth a task of its own. A caller outside the runtime's
+/// workers, such as `main`, would be woken from another thread for every piece of it, and
+/// would copy every piece from another processor's cache. Units: bytes.
+const BULK_BYTES: u64 = 512 * 1024;
+
+/// What a read has to say: a batch, or why there is none.
+pub(crate) type Said = Result<Batch, Failure>;
+
+enum Pause {
+    Said(Option<Said>),
+    /// Go on in the background; only in [`Place::ShouldMove`].
+    Bulk,
 }
 
 type Opened = Result<Reply, TransportFailure>;
@@ -42,25 +73,73 @@ impl ReadDriver {
     pub(crate) fn new(stream: DurableStream, extras: Extras, options: ReadOptions) -> Self {
         let seed = stream.exchange().host.entropy();
         let machine = ReadMachine::new(options, seed);
-        Self { stream, extras: Arc::new(extras), machine, body: None, ahead: None }
+        Self { stream, extras: Arc::new(extras), machine, body: None, ahead: None, place: Place::Here }
     }
 
-    /// Goes on until there is something to say; `None` means the read is over. Not to be
-    /// dropped halfway: the caller keeps the future.
-    pub(crate) async fn next(&mut self) -> Option<Result<Batch, Failure>> {
+    /// Goes on until there is something to say; no word means the read is over. The future
+    /// owns the driver, so that a caller who keeps it can stop polling at any point.
+    pub(crate) async fn next(mut self: Box<Self>) -> (Option<Box<Self>>, Option<Said>) {
+        self.place = Place::Here;
+        match self.run().await {
+            Pause::Said(said) => (Some(self), said),
+            Pause::Bulk => self.next_in_background().await,
+        }
+    }
+
+    async fn next_in_background(mut self: Box<Self>) -> (Option<Box<Self>>, Option<Said>) {
+        self.place = Place::Background;
+        let (mut done, result) = oneshot::channel();
+        let host = Arc::clone(&self.stream.exchange().host);
+        // The task takes the driver when it starts; if it cannot start, it is still here.
+        let slot = Arc::new(Mutex::new(Some(self)));
+        let theirs = Arc::clone(&slot);
+        let spawned = host.spawn(Box::pin(async move {
+            let Some(mut driver) = theirs.lock().take() else { return };
+            let said = tokio::select! {
+                said = driver.run_on() => said,
+                // The reader was dropped: so is the exchange.
+                () = done.closed() => return,
+            };
+            let _ = done.send((driver, said));
+        }));
+        let left = if spawned.is_err() { slot.lock().take() } else { None };
+        if let Some(mut driver) = left {
+            let said = driver.run_on().await;
+            return (Some(driver), said);
+        }
+        match result.await {
+            Ok((driver, said)) => (Some(driver), said),
+            Err(_) => (None, Some(Err(Failure::new(ErrorCode::InternalError, "the runtime dropped the read's task")))),
+        }
+    }
+
+    /// [`ReadDriver::run`] where it is.
+    async fn run_on(&mut self) -> Option<Said> {
         loop {
+            if let Pause::Said(said) = self.run().await {
+                return said;
+            }
+            self.place = Place::Background;
+        }
+    }
+
+    async fn run(&mut self) -> Pause {
+        loop {
+            if self.place == Place::ShouldMove {
+                return Pause::Bulk;
+            }
             match self.machine.poll(self.now()) {
                 Step::Emit(ReadEvent::Batch(batch)) => {
                     self.drive_ahead_once().await;
-                    return Some(Ok(batch));
+                    return Pause::Said(Some(Ok(batch)));
                 }
-                Step::Emit(ReadEvent::Failed(failure)) => return Some(Err(self.failure(failure))),
+                Step::Emit(ReadEvent::Failed(failure)) => return Pause::Said(Some(Err(self.failure(failure)))),
                 Step::Emit(ReadEvent::Notice(Notice::SseGivenUp { reason })) => {
                     tracing::warn!(url = self.stream.url(), reason, "falling back from SSE to long-poll");
                 }
                 Step::End => {
                     self.drop_exchanges();
-                    return None;
+                    return Pause::Said(None);
                 }
                 Step::WaitUntil(until) => {
                     self.drop_exchanges();
@@ -98,6 +177,9 @@ impl ReadDriver {
         match opened {
             Ok(reply) => {
                 self.machine.handle_reply_head(now, &reply.head);
+                if self.place == Place::Here && is_bulk(&reply.head) {
+                    self.place = Place::ShouldMove;
+                }
                 self.body = Some(reply.body);
             }
             Err(failure) => self.machine.handle_failure(now, failure),
@@ -161,6 +243,11 @@ impl ReadDriver {
     fn now(&self) -> durable_streams_protocol::Time {
         self.stream.exchange().host.now()
     }
+}
+
+fn is_bulk(head: &ReplyHead) -> bool {
+    let length = headers::text(&head.headers, &CONTENT_LENGTH).and_then(|length| length.parse().ok());
+    length.is_some_and(|length: u64| length >= BULK_BYTES)
 }
 
 /// Awaits `work`, and lets the exchange ahead get on meanwhile.
