@@ -12,6 +12,7 @@ mod bench;
 mod cargo;
 mod checks;
 mod conformance;
+mod conformance_client;
 mod e2e;
 mod interop;
 mod lint;
@@ -47,10 +48,12 @@ enum Command {
     Fixup,
     /// The project's own rules: dependencies, protocol strings, file sizes.
     Tidy,
-    /// Run a public conformance suite.
+    /// Run a conformance suite: `server`, `client [language]`; or write its `table`.
     Conformance {
         /// What is tested.
         subject: Subject,
+        #[command(flatten)]
+        client: conformance_client::Options,
         /// Only this store; both when absent.
         #[arg(long)]
         store: Option<conformance::Store>,
@@ -80,6 +83,10 @@ enum Command {
 enum Subject {
     /// `server/`, with npm `@durable-streams/server-conformance-tests`.
     Server,
+    /// A client, with our conformance kit.
+    Client,
+    /// Nothing: writes `docs/conformance-rules.md`.
+    Table,
 }
 
 fn main() -> ExitCode {
@@ -89,9 +96,12 @@ fn main() -> ExitCode {
         Command::Lint => lint::run().and_then(Tally::verdict),
         Command::Fixup => lint::fix(),
         Command::Tidy => tidy::run().and_then(Tally::verdict),
-        Command::Conformance { subject: Subject::Server, store, url, filter } => {
-            conformance::run(store, url.as_deref(), filter.as_deref()).and_then(Tally::verdict)
+        Command::Conformance { subject, client, store, url, filter } => match subject {
+            Subject::Server => conformance::run(store, url.as_deref(), filter.as_deref()),
+            Subject::Client => conformance_client::run(&client, url.as_deref()),
+            Subject::Table => conformance_client::table(&client),
         }
+        .and_then(Tally::verdict),
         Command::Interop => interop::run().and_then(Tally::verdict),
         Command::E2e => e2e::run().and_then(Tally::verdict),
         Command::Bench { subject, options } => bench::run(subject, &options),

@@ -85,14 +85,8 @@ impl AdapterCommand {
                 }
             }
         });
-        let mut adapter = Adapter {
-            child,
-            stdin,
-            lines,
-            name: String::new(),
-            version: String::new(),
-            features: BTreeSet::new(),
-        };
+        let mut adapter =
+            Adapter { child, stdin, lines, name: String::new(), version: String::new(), features: BTreeSet::new() };
         let init = json!({"type": "init", "serverUrl": server_url, "timeoutMs": self.timeout.as_millis() as u64});
         let answer = adapter.command(&init, self.timeout).await?;
         adapter.introduce(&answer)?;
@@ -209,8 +203,15 @@ fn shape(command: &str, result: &Value) -> Result<(), String> {
         false => Err(format!("`{key}` is missing or of the wrong type")),
     };
     match command {
-        "create" | "connect" | "append" | "head" | "delete" | "idempotent-append" | "idempotent-append-batch"
-        | "idempotent-close" | "idempotent-detach" => has("status", Value::is_u64)?,
+        "create"
+        | "connect"
+        | "append"
+        | "head"
+        | "delete"
+        | "idempotent-append"
+        | "idempotent-append-batch"
+        | "idempotent-close"
+        | "idempotent-detach" => has("status", Value::is_u64)?,
         "close" => has("finalOffset", Value::is_string)?,
         "read" => {
             has("status", Value::is_u64)?;
@@ -249,7 +250,13 @@ mod tests {
             "streamClosed": false, "chunks": [{"data": ""}]});
         assert!(shape("read", &empty).is_err());
         assert!(shape("head", &json!({"type": "head", "success": true, "status": 200})).is_err());
-        assert!(shape("head", &json!({"type": "error", "success": false, "commandType": "read",
-            "errorCode": "X", "message": "m"})).is_err());
+        assert!(
+            shape(
+                "head",
+                &json!({"type": "error", "success": false, "commandType": "read",
+            "errorCode": "X", "message": "m"})
+            )
+            .is_err()
+        );
     }
 }

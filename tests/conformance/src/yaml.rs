@@ -234,10 +234,8 @@ impl<'n> Fields<'n> {
             None => Ok(()),
             Some((key, node)) => {
                 let known: Vec<_> = asked.iter().map(String::as_str).collect();
-                Err(self.error(
-                    Some(node),
-                    format!("{} has no key `{key}`; its keys are {}", self.what, known.join(", ")),
-                ))
+                Err(self
+                    .error(Some(node), format!("{} has no key `{key}`; its keys are {}", self.what, known.join(", "))))
             }
         }
     }

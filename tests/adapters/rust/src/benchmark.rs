@@ -91,12 +91,7 @@ async fn round_trip(
     Ok((started.elapsed(), json!({"bytesTransferred": body.len() + read?})))
 }
 
-async fn create(
-    session: &mut Session,
-    stream: &DurableStream,
-    path: &str,
-    content_type: &str,
-) -> Result<(), Problem> {
+async fn create(session: &mut Session, stream: &DurableStream, path: &str, content_type: &str) -> Result<(), Problem> {
     let mut options = CreateOptions::new();
     if !content_type.is_empty() {
         options = options.content_type(content_type);

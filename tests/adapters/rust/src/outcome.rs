@@ -1,9 +1,6 @@
 //! Results and errors as the runner reads them (adapter-protocol §2, §4).
 
-use durable_streams::{
-    ErrorCode, Failure, ProducerError, StreamError,
-    http::HeaderMap,
-};
+use durable_streams::{ErrorCode, Failure, ProducerError, StreamError, http::HeaderMap};
 use serde_json::{Map, Value, json};
 
 /// What a command comes to.
@@ -88,12 +85,7 @@ impl From<Failure> for Problem {
 
 impl From<StreamError> for Problem {
     fn from(error: StreamError) -> Self {
-        Self {
-            code: code(error.code()),
-            message: error.to_string(),
-            status: error.status_code(),
-            details: Map::new(),
-        }
+        Self { code: code(error.code()), message: error.to_string(), status: error.status_code(), details: Map::new() }
     }
 }
 

@@ -32,7 +32,9 @@ pub(crate) async fn append(session: &mut Session, command: &Command) -> Outcome 
 
 pub(crate) async fn append_batch(session: &mut Session, command: &Command) -> Outcome {
     let builder = match command.max_in_flight {
-        Some(most) if most > 1 => builder(session, command)?.max_in_flight(most).max_batch_items(1).linger(Duration::ZERO),
+        Some(most) if most > 1 => {
+            builder(session, command)?.max_in_flight(most).max_batch_items(1).linger(Duration::ZERO)
+        }
         _ => builder(session, command)?.max_in_flight(1).linger(LONG_LINGER),
     };
     let producer = builder.build()?;

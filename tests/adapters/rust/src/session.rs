@@ -107,7 +107,8 @@ impl Session {
                 dynamic.count += 1;
             }
         }
-        let is_dynamic = |dynamic: &&Dynamic| !command.headers.keys().any(|name| name.eq_ignore_ascii_case(&dynamic.name));
+        let is_dynamic =
+            |dynamic: &&Dynamic| !command.headers.keys().any(|name| name.eq_ignore_ascii_case(&dynamic.name));
         let values = Arc::new(Mutex::new(Values {
             headers: self.headers.iter().filter(is_dynamic).cloned().collect(),
             params: self.params.clone(),

@@ -1,10 +1,6 @@
 //! Arguments that must be refused before anything is sent.
 
-use durable_streams::{
-    Client, RetryPolicy,
-    producer::BatchNumbers,
-    protocol::retry::RetryNumbers,
-};
+use durable_streams::{Client, RetryPolicy, producer::BatchNumbers, protocol::retry::RetryNumbers};
 
 use crate::{
     command::Command,

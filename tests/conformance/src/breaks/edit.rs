@@ -38,7 +38,11 @@ pub(super) fn is_sse(head: &response::Parts) -> bool {
 }
 
 /// Changes the text of server-sent events, piece by piece.
-pub(super) fn events(head: &response::Parts, flow: &mut Flow, mut change: impl FnMut(String) -> String + Send + 'static) {
+pub(super) fn events(
+    head: &response::Parts,
+    flow: &mut Flow,
+    mut change: impl FnMut(String) -> String + Send + 'static,
+) {
     if is_sse(head) {
         flow.change(Box::new(move |piece| match std::str::from_utf8(&piece) {
             Ok(text) => change(text.to_owned()).into(),

@@ -44,7 +44,9 @@ pub static BREAKS: &[Break] = &[
         });
     }),
     request("C2", "starts at offset 0", |parts, _| {
-        query(parts, |pairs| pairs.iter_mut().filter(|pair| *pair == "offset=-1").for_each(|pair| *pair = "offset=0".to_owned()));
+        query(parts, |pairs| {
+            pairs.iter_mut().filter(|pair| *pair == "offset=-1").for_each(|pair| *pair = "offset=0".to_owned())
+        });
     }),
     reply("C3", "takes the first answer for everything", |asked, head, _| {
         if asked.method == Method::GET && head.status == 200 {
@@ -106,7 +108,8 @@ pub static BREAKS: &[Break] = &[
         events(head, flow, |text| text.replace("\"upToDate\":true}", "\"upToDate\":true,\"streamClosed\":true}"));
     }),
     reply("C16", "takes a body it cannot parse for an empty one", |_, head, flow| {
-        let is_json = head.headers.get("content-type").is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
+        let is_json =
+            head.headers.get("content-type").is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
         if is_json {
             flow.change(Box::new(|piece| {
                 let is_good = serde_json::from_slice::<serde_json::Value>(&piece).is_ok();
@@ -115,7 +118,8 @@ pub static BREAKS: &[Break] = &[
         }
     }),
     request("C17", "does not wrap JSON values", |parts, body| {
-        let is_json = parts.headers.get("content-type").is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
+        let is_json =
+            parts.headers.get("content-type").is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
         if is_json && parts.method == Method::POST && body.starts_with(b"[") && body.ends_with(b"]") && body.len() > 2 {
             *body = body.slice(1..body.len() - 1);
             parts.headers.remove("content-length");
@@ -182,7 +186,8 @@ pub static BREAKS: &[Break] = &[
     }),
     command("C30", "closes with a producer of its own", |command| {
         if command["type"] == "idempotent-close" {
-            command["producerId"] = format!("{}-{}", command["producerId"].as_str().unwrap_or_default(), crate::entropy()).into();
+            command["producerId"] =
+                format!("{}-{}", command["producerId"].as_str().unwrap_or_default(), crate::entropy()).into();
         }
     }),
     request("C31", "stays in its epoch", |parts, _| header(&mut parts.headers, "producer-epoch", |_| "0".to_owned())),

@@ -81,11 +81,7 @@ pub static ACTIONS: &[Action] = &[
             field("producerSeq", Kind::Count),
         ],
     },
-    Action {
-        name: "append-batch",
-        by: By::Adapter,
-        fields: &[path(), required("items", Kind::AppendItems), HEADERS],
-    },
+    Action { name: "append-batch", by: By::Adapter, fields: &[path(), required("items", Kind::AppendItems), HEADERS] },
     Action {
         name: "idempotent-append",
         by: By::Adapter,
@@ -154,11 +150,7 @@ pub static ACTIONS: &[Action] = &[
         fields: &[path(), field("data", Kind::Text), field("contentType", Kind::Text), HEADERS],
     },
     Action { name: "server-delete", by: By::Runner, fields: &[path()] },
-    Action {
-        name: "server-read",
-        by: By::Runner,
-        fields: &[path(), vars("offset", Kind::Text), HEADERS],
-    },
+    Action { name: "server-read", by: By::Runner, fields: &[path(), vars("offset", Kind::Text), HEADERS] },
     Action { name: "wait", by: By::Silent, fields: &[required("ms", Kind::Count)] },
     Action {
         name: "set",
@@ -198,11 +190,7 @@ pub static ACTIONS: &[Action] = &[
     Action {
         name: "set-dynamic-header",
         by: By::Adapter,
-        fields: &[
-            required("name", Kind::Text),
-            required("valueType", Kind::Text),
-            field("initialValue", Kind::Text),
-        ],
+        fields: &[required("name", Kind::Text), required("valueType", Kind::Text), field("initialValue", Kind::Text)],
     },
     Action {
         name: "set-dynamic-param",

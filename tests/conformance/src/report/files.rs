@@ -128,12 +128,8 @@ mod tests {
             outcome: Outcome::Failed { place: "f:2".to_owned(), why: "\u{1}&<".to_owned(), wire: Vec::new() },
             took: Duration::from_millis(5),
         };
-        let run = Run {
-            client: "c".to_owned(),
-            host: "h".to_owned(),
-            reports: vec![report],
-            took: Duration::from_millis(5),
-        };
+        let run =
+            Run { client: "c".to_owned(), host: "h".to_owned(), reports: vec![report], took: Duration::from_millis(5) };
         let xml = junit(&run);
         assert!(xml.contains("name=\"t&quot;\"") && xml.contains("message=\"\u{fffd}&amp;&lt;\""), "{xml}");
         assert_eq!(json(&run)["failed"], 1);

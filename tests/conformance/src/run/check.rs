@@ -79,10 +79,19 @@ fn one(key: &str, node: &Node, result: &Value, took: Duration) -> Result<(), Str
     let wanted = node.to_value();
     let is_error = result["type"] == "error";
     match key {
-        "status" | "producerEpoch" | "producerSeq" | "producerExpectedSeq" | "producerReceivedSeq" | "ttlSeconds"
-        | "expiresAt" | "contentType" | "upToDate" | "streamClosed" | "duplicate" | "finalOffset" | "cursor" => {
-            equal(&result[key], &wanted)
-        }
+        "status"
+        | "producerEpoch"
+        | "producerSeq"
+        | "producerExpectedSeq"
+        | "producerReceivedSeq"
+        | "ttlSeconds"
+        | "expiresAt"
+        | "contentType"
+        | "upToDate"
+        | "streamClosed"
+        | "duplicate"
+        | "finalOffset"
+        | "cursor" => equal(&result[key], &wanted),
         "statusAnyOf" => among(&result["status"], &wanted),
         "errorCode" if is_error => equal(&result["errorCode"], &wanted),
         "errorCodeAnyOf" if is_error => among(&result["errorCode"], &wanted),
@@ -106,7 +115,11 @@ fn one(key: &str, node: &Node, result: &Value, took: Duration) -> Result<(), Str
         "bytes" => {
             let wanted = STANDARD.decode(wanted.as_str().unwrap_or_default()).map_err(|error| error.to_string())?;
             let bytes = bytes(result)?;
-            if bytes == wanted { Ok(()) } else { Err(format!("{} is not {}", bytes.escape_ascii(), wanted.escape_ascii())) }
+            if bytes == wanted {
+                Ok(())
+            } else {
+                Err(format!("{} is not {}", bytes.escape_ascii(), wanted.escape_ascii()))
+            }
         }
         "sameDataAs" => equal(&joined(result)?.into(), &wanted),
         "dataLength" => equal(&bytes(result)?.len().into(), &wanted),
@@ -289,7 +302,10 @@ mod tests {
 
     #[test]
     fn data_is_compared_joined_exact_and_as_messages() {
-        assert_eq!(verdict("{data: ab, dataExact: [a, b], chunkCount: 2, minChunks: 2, maxChunks: 2}", read(&["a", "b"])), Ok(()));
+        assert_eq!(
+            verdict("{data: ab, dataExact: [a, b], chunkCount: 2, minChunks: 2, maxChunks: 2}", read(&["a", "b"])),
+            Ok(())
+        );
         assert!(verdict("{dataExact: [ab]}", read(&["a", "b"])).is_err());
         assert!(verdict("{maxChunks: 1}", read(&["a", "b"])).is_err());
         assert_eq!(verdict("{messages: [1, {a: 2}]}", read(&["[1]", "[{\"a\":2}]"])), Ok(()));

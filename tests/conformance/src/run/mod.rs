@@ -132,7 +132,9 @@ pub async fn run(
     let started = Instant::now();
     let mut queue = Vec::new();
     for (index, suite) in suites.iter().enumerate() {
-        queue.extend((0..suite.tests.len()).filter(|test| selection.takes(suite, &suite.tests[*test])).map(|t| (index, t)));
+        queue.extend(
+            (0..suite.tests.len()).filter(|test| selection.takes(suite, &suite.tests[*test])).map(|t| (index, t)),
+        );
     }
     let shared = Arc::new(Shared {
         suites,
@@ -291,4 +293,3 @@ impl Worker {
         Ok(error.to_string())
     }
 }
-

@@ -211,7 +211,10 @@ impl<'w> World<'w> {
                 }
                 command.entry("data").or_insert_with(|| "".into());
             }
-            "idempotent-append" | "idempotent-append-batch" | "idempotent-close" | "idempotent-detach"
+            "idempotent-append"
+            | "idempotent-append-batch"
+            | "idempotent-close"
+            | "idempotent-detach"
             | "idempotent-restart" => {
                 command.entry("epoch").or_insert_with(|| 0.into());
                 if name != "idempotent-detach" && name != "idempotent-restart" {
@@ -224,7 +227,8 @@ impl<'w> World<'w> {
                     command.remove("data");
                 }
                 if name == "idempotent-append-batch" {
-                    let items: Vec<_> = items(operation).iter().map(|item| self.item(item)).collect::<Result<_, _>>()?;
+                    let items: Vec<_> =
+                        items(operation).iter().map(|item| self.item(item)).collect::<Result<_, _>>()?;
                     command.insert("items".to_owned(), items.into());
                 }
             }
@@ -258,9 +262,11 @@ impl<'w> World<'w> {
         match operation.action.name {
             "server-append" => {
                 headers.insert("content-type", self.content_type(&path, None).await?);
-                for (field, name) in
-                    [("producerId", "producer-id"), ("producerEpoch", "producer-epoch"), ("producerSeq", "producer-seq")]
-                {
+                for (field, name) in [
+                    ("producerId", "producer-id"),
+                    ("producerEpoch", "producer-epoch"),
+                    ("producerSeq", "producer-seq"),
+                ] {
                     let value = match operation.get(field).map(|node| &node.value) {
                         Some(yaml::Value::Text(text)) => text.clone(),
                         Some(yaml::Value::Int(number)) => number.to_string(),
@@ -391,9 +397,7 @@ impl<'w> World<'w> {
             let (left, right, holds): (_, _, fn(&str, &str) -> Result<bool, String>) = match field.name {
                 "equals" => (part("left", true)?, part("right", true)?, |left, right| Ok(left == right)),
                 "notEquals" => (part("left", true)?, part("right", true)?, |left, right| Ok(left != right)),
-                "contains" => {
-                    (part("value", true)?, part("substring", true)?, |value, part| Ok(value.contains(part)))
-                }
+                "contains" => (part("value", true)?, part("substring", true)?, |value, part| Ok(value.contains(part))),
                 _ => (part("value", true)?, part("pattern", false)?, |value, pattern| {
                     let pattern = regex_lite::Regex::new(pattern).map_err(|error| error.to_string())?;
                     Ok(pattern.is_match(value))
@@ -491,7 +495,11 @@ fn fault_rule(path: String, operation: &Operation) -> Result<Rule, String> {
             headers.insert("retry-after", HeaderValue::from(seconds));
         }
         let status = u16::try_from(status).map_err(|_| format!("{status} is not a status"))?;
-        Effect::Answer(rules::Answer { status, headers, pieces: vec![rules::Piece::Data("a test asked for this".into())] })
+        Effect::Answer(rules::Answer {
+            status,
+            headers,
+            pieces: vec![rules::Piece::Data("a test asked for this".into())],
+        })
     } else if edit.truncate.is_some() || edit.corrupt || edit.prelude.is_some() {
         Effect::Edit(edit)
     } else if operation.count("delayMs").is_some() {

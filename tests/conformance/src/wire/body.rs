@@ -58,7 +58,13 @@ impl Flow {
 
     /// A canned body.
     pub fn canned(pieces: Vec<Piece>) -> Self {
-        Self { source: Source::Canned(pieces.into()), replace: Vec::new(), change: None, has_new_length: true, rest: None }
+        Self {
+            source: Source::Canned(pieces.into()),
+            replace: Vec::new(),
+            change: None,
+            has_new_length: true,
+            rest: None,
+        }
     }
 
     /// Lets the client see something else than what is recorded.

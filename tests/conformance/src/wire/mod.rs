@@ -74,7 +74,8 @@ impl Wire {
         if uri.scheme_str() != Some("http") {
             return Err(format!("{server:?}: only http servers can be tested"));
         }
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(|error| format!("no port: {error}"))?;
+        let listener =
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(|error| format!("no port: {error}"))?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
         let shared = Arc::new(Shared {
             prefix: uri.path().trim_end_matches('/').to_owned(),
@@ -158,7 +159,8 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) -> Infallible {
         tokio::spawn(async move {
             let service = service_fn(|request| serve(Arc::clone(&shared), request));
             // How it ended is in the record.
-            let _ = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(socket), service).await;
+            let _ =
+                http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(socket), service).await;
         });
     }
 }
@@ -284,13 +286,7 @@ impl Shared {
         Ok(self.respond(parts, id, ending, head, flow))
     }
 
-    fn canned(
-        &self,
-        parts: &http::request::Parts,
-        id: u64,
-        ending: Ending,
-        answer: Answer,
-    ) -> Response<WireBody> {
+    fn canned(&self, parts: &http::request::Parts, id: u64, ending: Ending, answer: Answer) -> Response<WireBody> {
         let mut head = Response::new(()).into_parts().0;
         head.status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         head.headers = answer.headers;
