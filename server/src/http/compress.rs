@@ -10,6 +10,8 @@ use http::{HeaderMap, header};
 pub(crate) const MIN_LEN: u64 = 1024;
 /// Longer bodies are compressed off the connection's thread. Units: bytes.
 const OFFLOAD_LEN: u64 = 128 * 1024;
+/// How much of a long body is tried first. Units: bytes.
+const SAMPLE: usize = 8 * 1024;
 
 /// Whether the client takes gzip: named, or `*`, and not with `q=0`.
 pub(crate) fn is_accepted(request: &HeaderMap) -> bool {
@@ -48,10 +50,22 @@ pub(crate) fn is_worthwhile(content_type: &str) -> bool {
 /// The gzip form of a body; `None` when it is no shorter.
 /// Units: `len` is the total length of the pieces in bytes.
 pub(crate) async fn gzip(pieces: Vec<Bytes>, len: u64) -> Option<Bytes> {
+    if len >= 2 * SAMPLE as u64 && !is_compressible(&pieces) {
+        return None;
+    }
     if len < OFFLOAD_LEN {
         return gzip_now(&pieces, len);
     }
     tokio::task::spawn_blocking(move || gzip_now(&pieces, len)).await.ok().flatten()
+}
+
+/// Whether a sample from the first piece shrinks noticeably: encrypted or compressed
+/// data is not worth the time of the whole.
+fn is_compressible(pieces: &[Bytes]) -> bool {
+    let Some(first) = pieces.iter().find(|piece| piece.len() > 1) else { return true };
+    let sample = first.slice(..first.len().min(SAMPLE));
+    let len = sample.len() as u64;
+    gzip_now(&[sample], len).is_some_and(|encoded| encoded.len() as u64 <= len - len / 10)
 }
 
 fn gzip_now(pieces: &[Bytes], len: u64) -> Option<Bytes> {
@@ -88,6 +102,20 @@ mod tests {
             assert_eq!(is_accepted(&map), accepted, "{value:?}");
         }
         assert!(!is_accepted(&HeaderMap::new()));
+    }
+
+    #[tokio::test]
+    async fn what_does_not_shrink_is_sent_as_it_is() {
+        // A multiplicative walk over 64 bits passes for noise.
+        let mut state = 1_u64;
+        let noise: Vec<u8> = std::iter::repeat_with(|| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state.to_be_bytes()[0]
+        })
+        .take(100_000)
+        .collect();
+        assert_eq!(gzip(vec![Bytes::from(noise)], 100_000).await, None);
+        assert!(gzip(vec![Bytes::from_static(&[7; 100_000])], 100_000).await.is_some());
     }
 
     #[test]

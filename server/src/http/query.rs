@@ -66,8 +66,8 @@ impl ReadQuery {
         let live = match live.as_deref() {
             None => Live::No,
             // api/server.md: `live=true` is an older spelling of long-poll.
-            Some(b"long-poll" | b"true") => Live::LongPoll,
-            Some(b"sse") => Live::Sse,
+            Some(mode) if mode == query::LONG_POLL.as_bytes() || mode == b"true" => Live::LongPoll,
+            Some(mode) if mode == query::SSE.as_bytes() => Live::Sse,
             Some(other) => return Err(QueryError::Live(show(other))),
         };
         let from = match offset.as_deref() {

@@ -73,12 +73,11 @@ fn fork_request(map: &HeaderMap) -> Result<Option<ForkRequest>, String> {
     let offset = map.get(headers::STREAM_FORK_OFFSET);
     let sub_offset = map.get(headers::STREAM_FORK_SUB_OFFSET);
     let Some(source) = source else {
-        let lonely = match (sub_offset, offset) {
-            (Some(_), _) => "Stream-Fork-Sub-Offset",
-            (None, Some(_)) => "Stream-Fork-Offset",
-            (None, None) => return Ok(None),
+        return match (sub_offset, offset) {
+            (Some(_), _) => Err("Stream-Fork-Sub-Offset needs Stream-Forked-From, the path of the source".to_owned()),
+            (None, Some(_)) => Err("Stream-Fork-Offset needs Stream-Forked-From, the path of the source".to_owned()),
+            (None, None) => Ok(None),
         };
-        return Err(format!("{lonely} needs Stream-Forked-From, the path of the source"));
     };
     let sub_offset = match sub_offset {
         None => 0,

@@ -2,19 +2,19 @@
 //! is refused by name, with file and line, rather than skipped: a guard that is
 //! silently ignored is worse than none.
 
+mod actions;
+mod address;
 mod lexer;
 mod matchers;
+mod streams;
 
 use std::path::PathBuf;
 
 use http::{HeaderName, StatusCode, uri::Authority};
 
-use self::lexer::Word;
-use super::{
-    ConfigError,
-    layer::{Layer, StorageKind, find, origin},
-    values::duration,
-};
+pub(super) use self::address::Address;
+use self::{address::address, lexer::Word};
+use super::{ConfigError, layer::Layer};
 use crate::http::matcher::Matcher;
 
 /// A site block.
@@ -26,19 +26,6 @@ pub(super) struct CaddySite {
     pub(super) tls: Option<(PathBuf, PathBuf)>,
     /// What it does, in order.
     pub(super) routes: Vec<CaddyRoute>,
-}
-
-/// An address of a site.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Address {
-    /// As written.
-    pub(super) text: String,
-    /// Host; empty = any.
-    pub(super) host: String,
-    /// Port.
-    pub(super) port: u16,
-    /// Line it stands on.
-    pub(super) line: usize,
 }
 
 /// One directive that handles requests.
@@ -271,204 +258,6 @@ impl Parser<'_> {
         routes.into_iter().map(resolve).collect()
     }
 
-    /// `durable_streams` and its block.
-    fn streams(
-        &mut self,
-        directive: &Directive,
-        argument_count: usize,
-        prefix: Option<String>,
-    ) -> Result<Layer, ConfigError> {
-        if argument_count > 0 {
-            return Err(self.error(directive.line, "durable_streams takes a block, no arguments"));
-        }
-        let mut layer = Layer { prefix: prefix.filter(|prefix| !prefix.is_empty()), ..Layer::default() };
-        let mut store_line = None;
-        while directive.has_block
-            && let Some(sub) = self.directive()?
-        {
-            let line = sub.line;
-            let words: Vec<&str> = sub.arguments.iter().map(|word| word.text.as_str()).collect();
-            if matches!(sub.name.as_str(), "store" | "data_dir") && store_line.replace(line).is_some() {
-                return Err(self.error(line, "store and data_dir say the same thing; give one of them, once"));
-            }
-            match (sub.name.as_str(), words.as_slice()) {
-                ("store", ["memory"]) => {
-                    layer.storage = Some(StorageKind::Memory);
-                    self.no_block(&sub)?;
-                }
-                ("store", ["file"]) => {
-                    layer.storage = Some(StorageKind::File);
-                    self.file_store(&sub, &mut layer)?;
-                }
-                ("data_dir", [dir]) if !dir.is_empty() => {
-                    layer.storage = Some(StorageKind::File);
-                    layer.data_dir = Some((*dir).into());
-                    self.no_block(&sub)?;
-                }
-                // Streams share one log here, so there is no handle per stream to limit.
-                ("max_file_handles", [count]) if count.parse::<u32>().is_ok_and(|count| count > 0) => {
-                    self.no_block(&sub)?;
-                }
-                ("max_file_handles", [count]) => {
-                    return Err(
-                        self.error(line, format!("max_file_handles is {count:?}; give a whole number above zero"))
-                    );
-                }
-                ("webhook_callback_url", [url]) => {
-                    let given = origin(url).ok_or_else(|| {
-                        self.error(
-                            line,
-                            format!("webhook_callback_url is {url:?}; give a URL such as https://streams.example.com"),
-                        )
-                    })?;
-                    layer.public_url = Some(given);
-                    self.no_block(&sub)?;
-                }
-                ("prefix" | "long_poll_timeout" | "sse_reconnect_interval", [value]) => {
-                    if sub.name != "prefix" && duration(value).is_none() {
-                        let reason = format!("{} is {value:?}; give a duration such as 30s", sub.name);
-                        return Err(self.error(line, reason));
-                    }
-                    let setting = find(&sub.name.replace('_', "-"));
-                    if let Some(setting) = setting {
-                        setting.apply(&mut layer, &sub.name, value).map_err(|reason| self.error(line, reason))?;
-                    }
-                    self.no_block(&sub)?;
-                }
-                ("store", _) => {
-                    let given = words.join(" ");
-                    return Err(
-                        self.error(line, format!("store {given:?} is unknown; give memory, or file with a block"))
-                    );
-                }
-                (
-                    "data_dir"
-                    | "prefix"
-                    | "long_poll_timeout"
-                    | "sse_reconnect_interval"
-                    | "max_file_handles"
-                    | "webhook_callback_url",
-                    _,
-                ) => {
-                    return Err(self.error(line, format!("{} takes one value", sub.name)));
-                }
-                _ => {
-                    let known = "prefix, store, data_dir, max_file_handles, long_poll_timeout, \
-                                 sse_reconnect_interval and webhook_callback_url";
-                    let reason = format!("durable_streams has no {:?}; it knows {known}", sub.name);
-                    return Err(self.error(line, reason));
-                }
-            }
-        }
-        if store_line.is_none() {
-            layer.storage = Some(StorageKind::Memory);
-            self.warnings.push(format!(
-                "{}:{}: no store is named, so streams live in memory and are gone when the server stops",
-                self.file, directive.line
-            ));
-        }
-        Ok(layer)
-    }
-
-    fn file_store(&mut self, store: &Directive, layer: &mut Layer) -> Result<(), ConfigError> {
-        while store.has_block
-            && let Some(sub) = self.directive()?
-        {
-            match (sub.name.as_str(), sub.arguments.as_slice()) {
-                ("dir", [dir]) if !dir.text.is_empty() => layer.data_dir = Some(dir.text.as_str().into()),
-                ("dir", _) => return Err(self.error(sub.line, "dir takes the path of one directory")),
-                _ => return Err(self.error(sub.line, format!("store file has no {:?}; it knows dir", sub.name))),
-            }
-            self.no_block(&sub)?;
-        }
-        Ok(())
-    }
-
-    fn respond(&mut self, directive: &Directive, arguments: &[Word]) -> Result<CaddyAction, ConfigError> {
-        self.no_block(directive)?;
-        let status = |word: &Word| {
-            (word.text.len() == 3)
-                .then(|| word.text.parse().ok().and_then(|code| StatusCode::from_u16(code).ok()))
-                .flatten()
-        };
-        match arguments {
-            [] => Ok(CaddyAction::Respond(StatusCode::OK, String::new())),
-            [one] => Ok(match status(one).filter(|_| !one.is_quoted) {
-                Some(status) => CaddyAction::Respond(status, String::new()),
-                None => CaddyAction::Respond(StatusCode::OK, one.text.clone()),
-            }),
-            [body, code] => match status(code) {
-                Some(status) => Ok(CaddyAction::Respond(status, body.text.clone())),
-                None => Err(self.error(directive.line, format!("{:?} is not an HTTP status", code.text))),
-            },
-            _ => Err(self.error(directive.line, "respond takes a text, a status, or a text and a status")),
-        }
-    }
-
-    fn forward_auth(&mut self, directive: &Directive, arguments: &[Word]) -> Result<CaddyAction, ConfigError> {
-        let [upstream] = arguments else {
-            return Err(self.error(directive.line, "forward_auth takes one upstream such as localhost:9091"));
-        };
-        let upstream = self.upstream(upstream)?;
-        let (mut uri, mut copy_headers) = (None, Vec::new());
-        while directive.has_block
-            && let Some(sub) = self.directive()?
-        {
-            match (sub.name.as_str(), sub.arguments.as_slice()) {
-                ("uri", [path]) => match path.text.parse() {
-                    Ok(path) if path_starts_with_slash(&path) => uri = Some(path),
-                    Ok(_) | Err(_) => return Err(self.error(sub.line, format!("uri is {:?}; give a path", path.text))),
-                },
-                ("copy_headers", names @ [_, ..]) => {
-                    for name in names {
-                        match name.text.parse() {
-                            Ok(name) => copy_headers.push(name),
-                            Err(_) => {
-                                return Err(self.error(sub.line, format!("{:?} is not a header name", name.text)));
-                            }
-                        }
-                    }
-                }
-                _ => {
-                    let reason =
-                        format!("forward_auth: {:?} is not supported; uri and copy_headers are; {ADVICE}", sub.name);
-                    return Err(self.error(sub.line, reason));
-                }
-            }
-            self.no_block(&sub)?;
-        }
-        Ok(CaddyAction::ForwardAuth { upstream, uri, copy_headers })
-    }
-
-    /// Host and port of an upstream over plain HTTP.
-    fn upstream(&self, word: &Word) -> Result<Authority, ConfigError> {
-        let bare = word.text.strip_prefix("http://").unwrap_or(&word.text);
-        let authority = if bare.starts_with(':') { format!("localhost{bare}") } else { bare.to_owned() };
-        authority
-            .parse::<Authority>()
-            .ok()
-            .filter(|parsed| !parsed.as_str().contains('@') && !bare.contains("://"))
-            .ok_or_else(|| {
-                self.error(
-                    word.line,
-                    format!("the upstream {:?} is not host:port over plain HTTP; {ADVICE}", word.text),
-                )
-            })
-    }
-
-    fn tls(&mut self, directive: &Directive) -> Result<(PathBuf, PathBuf), ConfigError> {
-        self.no_block(directive)?;
-        match directive.arguments.as_slice() {
-            [certificate, key] => Ok((certificate.text.as_str().into(), key.text.as_str().into())),
-            _ => Err(self.error(
-                directive.line,
-                format!(
-                    "tls takes a certificate file and a key file; automatic certificates are not built in; {ADVICE}"
-                ),
-            )),
-        }
-    }
-
     fn named_matcher(&mut self, directive: &Directive) -> Result<Matcher, ConfigError> {
         if !directive.has_block {
             return matchers::one(&directive.arguments).map_err(|reason| self.error(directive.line, reason));
@@ -537,56 +326,6 @@ enum Rank {
     Respond,
     Streams,
     Proxy,
-}
-
-fn path_starts_with_slash(path: &http::uri::PathAndQuery) -> bool {
-    path.as_str().starts_with('/')
-}
-
-/// Reads a site address.
-fn address(text: &str, line: usize, has_tls: bool) -> Result<Address, String> {
-    if text.starts_with('(') || text == "import" {
-        return Err(format!("{text:?}: snippets and imports are not supported; write their lines out"));
-    }
-    if text.contains('{') {
-        return Err(format!("the address {text:?} holds a placeholder; write it out, or use {{$NAME:default}}"));
-    }
-    let (scheme, rest) = match text.split_once("://") {
-        Some((scheme, rest)) => (Some(scheme), rest),
-        None => (None, text),
-    };
-    match (scheme, has_tls) {
-        (None, _) | (Some("http"), false) | (Some("https"), true) => {}
-        (Some("http"), true) => return Err(format!("the address {text:?} is plain http, but the site has tls")),
-        (Some("https"), false) => {
-            return Err(format!(
-                "the address {text:?} needs tls <cert> <key>; automatic certificates are not built in"
-            ));
-        }
-        (Some(other), _) => return Err(format!("the scheme {other:?} of {text:?} is unknown; use http or https")),
-    }
-    if rest.contains('/') {
-        return Err(format!("the address {text:?} has a path; use route or handle for paths"));
-    }
-    let has_port = rest.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
-    let (host, port) = match rest.rsplit_once(':').filter(|_| has_port) {
-        Some((host, port)) => {
-            let port = port.parse().map_err(|_| format!("the port of {text:?} is not a number from 0 to 65535"))?;
-            (host, port)
-        }
-        None if has_tls => (rest, 443),
-        None if scheme == Some("http") => (rest, 80),
-        None => {
-            return Err(format!(
-                "the address {text:?} has no port, so it would need automatic certificates, which are not \
-                                built in; write {text}:4437, http://{text}, or give tls <cert> <key>"
-            ));
-        }
-    };
-    if host.contains('*') {
-        return Err(format!("the address {text:?} has a wildcard, which is not supported; {ADVICE}"));
-    }
-    Ok(Address { text: text.to_owned(), host: host.to_ascii_lowercase(), port, line })
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::config::layer::StorageKind;
 
 fn read(text: &str) -> Result<Vec<CaddySite>, ConfigError> {
     parse("Caddyfile", text, |_| None, &mut Vec::new())
