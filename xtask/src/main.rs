@@ -18,6 +18,7 @@ mod interop;
 mod lint;
 mod process;
 mod server;
+mod sim;
 mod tally;
 mod test;
 mod tidy;
@@ -75,6 +76,8 @@ enum Command {
         #[command(flatten)]
         options: bench::Options,
     },
+    /// Seeded simulation of clients and server over a bad network.
+    Sim(sim::Options),
     /// Remove everything that was installed into `.peers/`.
     CleanPeers,
 }
@@ -105,6 +108,7 @@ fn main() -> ExitCode {
         Command::Interop => interop::run().and_then(Tally::verdict),
         Command::E2e => e2e::run().and_then(Tally::verdict),
         Command::Bench { subject, options } => bench::run(subject, &options),
+        Command::Sim(options) => sim::simulate(&options),
         Command::CleanPeers => clean_peers(),
     };
     match outcome {
