@@ -13,6 +13,7 @@ mod cargo;
 mod checks;
 mod conformance;
 mod conformance_client;
+mod crash;
 mod e2e;
 mod interop;
 mod lint;
@@ -67,6 +68,8 @@ enum Command {
     },
     /// Our client against the official servers, the official client against our server.
     Interop,
+    /// The server killed at random moments: nothing acknowledged is lost or doubled.
+    Crash(crash::Options),
     /// The two programs from outside.
     E2e,
     /// Throughput, latency and memory beside the official packages.
@@ -106,6 +109,7 @@ fn main() -> ExitCode {
         }
         .and_then(Tally::verdict),
         Command::Interop => interop::run().and_then(Tally::verdict),
+        Command::Crash(options) => crash::run(&options),
         Command::E2e => e2e::run().and_then(Tally::verdict),
         Command::Bench { subject, options } => bench::run(subject, &options),
         Command::Sim(options) => sim::simulate(&options),

@@ -5,7 +5,7 @@ use std::time::Instant;
 use clap::ValueEnum;
 
 use crate::{
-    cargo, conformance, e2e, interop, lint,
+    cargo, conformance, crash, e2e, interop, lint,
     process::{Failure, Outcome},
     tally::Tally,
     tidy,
@@ -22,6 +22,8 @@ pub(crate) enum Part {
     Rust,
     /// The two programs from outside.
     E2e,
+    /// The server killed at random moments, with and without its power.
+    Crash,
     /// Both directions against the official packages.
     Interop,
     /// The public server suite on both stores.
@@ -54,6 +56,7 @@ fn execute(part: Part) -> Outcome<Tally> {
         Part::Lint => lint::run(),
         Part::Rust => cargo::test_workspace(),
         Part::E2e => e2e::run(),
+        Part::Crash => crash::run_short(),
         Part::Interop => interop::run(),
         Part::Conformance => conformance::run(None, None, None),
     }
