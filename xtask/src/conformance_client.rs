@@ -59,7 +59,7 @@ pub(crate) fn run(options: &Options, url: Option<&str>) -> Outcome<Tally> {
     let kit = kit()?;
     let data = tempfile::tempdir().map_err(|error| format!("no temporary folder: {error}"))?;
     let npm = match options.host {
-        Some(Host::Npm) if url.is_none() => Some(Server::npm(data.path())?),
+        Some(Host::Npm) if url.is_none() => Some(Server::npm_with(data.path(), &["--long-poll-ms", "500"])?),
         _ => None,
     };
     let mut tally = Tally::default();
@@ -72,7 +72,7 @@ pub(crate) fn run(options: &Options, url: Option<&str>) -> Outcome<Tally> {
         std::fs::create_dir_all(peers()).map_err(|error| format!("cannot make {}: {error}", peers().display()))?;
         let _ = std::fs::remove_file(&report);
         let mut program = command(&kit);
-        program.args(["--cases", CASES, "--jobs", "8", "--adapter"]).arg(&adapter).arg("--json").arg(&report);
+        program.args(["--cases", CASES, "--adapter"]).arg(&adapter).arg("--json").arg(&report);
         if options.breaks {
             program.arg("--breaks");
         } else if root().join(PUBLIC_CASES).is_dir() {
@@ -80,9 +80,15 @@ pub(crate) fn run(options: &Options, url: Option<&str>) -> Outcome<Tally> {
         }
         match (&npm, url) {
             // One job: the server's faults are everybody's.
-            (Some(server), _) => drop(program.args(["--server", &server.url(), "--host", "npm", "--jobs", "1"])),
-            (None, Some(url)) => drop(program.args(["--server", url])),
-            (None, None) => {}
+            (Some(server), _) => {
+                program.args(["--server", &server.url(), "--host", "npm", "--jobs", "1"]);
+            }
+            (None, Some(url)) => {
+                program.args(["--server", url]);
+            }
+            (None, None) => {
+                program.args(["--jobs", "8"]);
+            }
         }
         if let Some(test) = &options.test {
             program.args(["--test", test]);

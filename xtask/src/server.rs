@@ -39,9 +39,15 @@ impl Server {
 
     /// Starts the official Node server with files as storage.
     pub(crate) fn npm(data: &Path) -> Outcome<Self> {
+        Self::npm_with(data, &[])
+    }
+
+    /// The same with further flags of `tests/interop/node/server.mjs`.
+    pub(crate) fn npm_with(data: &Path, flags: &[&str]) -> Outcome<Self> {
         let script = tools::npm_packages()?.join("server.mjs");
         let data = data.display().to_string();
-        Self::start("npm", "node".into(), vec![script.into()], &["--data-dir", &data])
+        let flags: Vec<_> = ["--data-dir", &data].iter().chain(flags).copied().collect();
+        Self::start("npm", "node".into(), vec![script.into()], &flags)
     }
 
     fn start(name: &str, program: PathBuf, mut arguments: Vec<OsString>, flags: &[&str]) -> Outcome<Self> {

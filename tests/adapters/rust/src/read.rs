@@ -32,7 +32,9 @@ pub(crate) async fn read(session: &mut Session, command: &Command) -> Outcome {
         Value::Bool(true) => LiveMode::Auto,
         Value::String(mode) if mode == "long-poll" => LiveMode::LongPoll,
         Value::String(mode) if mode == "sse" => LiveMode::Sse,
-        other => return Err(Problem::invalid(format!("live: {other} is no mode"))),
+        other @ (Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_)) => {
+            return Err(Problem::invalid(format!("live: {other} is no mode")));
+        }
     };
     let (stream, sent) = session.dynamic_stream(command)?;
     let mut builder = stream.read().live_mode(live);

@@ -112,7 +112,7 @@ pub static BREAKS: &[Break] = &[
             head.headers.get("content-type").is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
         if is_json {
             flow.change(Box::new(|piece| {
-                let is_good = serde_json::from_slice::<serde_json::Value>(&piece).is_ok();
+                let is_good = serde_json::from_slice::<Value>(&piece).is_ok();
                 if is_good { piece } else { bytes::Bytes::from_static(b"[]") }
             }));
         }

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod requests;
+mod server;
 pub mod world;
 
 use std::{
