@@ -88,9 +88,10 @@ impl FileStore {
             }
         }
         let store = Self::open_engine(&data, &directory, lock, options).map_err(|error| {
-            refuse(match error {
-                fjall::Error::Locked => format!("{} is in use by another process", data.display()),
-                other => format!("{}: {other}", data.display()),
+            refuse(if matches!(error, fjall::Error::Locked) {
+                format!("{} is in use by another process", data.display())
+            } else {
+                format!("{}: {error}", data.display())
             })
         })?;
         if is_new {
@@ -292,10 +293,6 @@ fn reading(error: fjall::Error) -> StoreError {
 }
 
 fn is_full(error: &fjall::Error) -> bool {
-    let io = match error {
-        fjall::Error::Io(io) => io,
-        fjall::Error::Storage(fjall::LsmError::Io(io)) => io,
-        _ => return false,
-    };
+    let (fjall::Error::Io(io) | fjall::Error::Storage(fjall::LsmError::Io(io))) = error else { return false };
     matches!(io.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
 }
