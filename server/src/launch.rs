@@ -190,6 +190,14 @@ impl Launched {
     }
 }
 
+impl Drop for Launched {
+    /// A server that is let go without being stopped ends its live reads, too; whatever
+    /// else is under way is cut when the channel's sender goes.
+    fn drop(&mut self) {
+        self.drain();
+    }
+}
+
 /// How long a stopping server waits for what is under way.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(7);
 /// How long it waits for connections that were cut.

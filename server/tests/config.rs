@@ -186,6 +186,20 @@ fn validate_shows_what_would_run() {
 }
 
 #[test]
+fn the_examples_are_valid() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/server");
+    for name in ["Caddyfile", "streams.toml"] {
+        let file = examples.join(name);
+        let (code, out, error) = outcome(dir.path(), &["validate", "--config", file.to_str().expect("UTF-8")]);
+        assert_eq!(code, 0, "{error}");
+        for line in ["4437", "prefix /v1/stream/", "storage file ./streams-data"] {
+            assert!(out.contains(line), "{name}: {line} in {out}");
+        }
+    }
+}
+
+#[test]
 fn port_and_host_from_outside_do_not_touch_several_sites() {
     let dir = tempfile::tempdir().expect("a directory");
     let site = |address: &str| format!("{address} {{\n durable_streams {{\n store memory\n }}\n}}\n");
@@ -195,6 +209,35 @@ fn port_and_host_from_outside_do_not_touch_several_sites() {
         (String::from_utf8(output.stdout).expect("UTF-8"), String::from_utf8(output.stderr).expect("UTF-8"));
     assert!(out.contains("127.0.0.1:7001") && out.contains("127.0.0.1:7002"), "{out}");
     assert!(error.contains("several addresses"), "{error}");
+}
+
+#[test]
+fn hosts_may_share_a_port_but_not_a_name() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let site = |address: &str| format!("{address} {{\n durable_streams {{\n store memory\n }}\n}}\n");
+    let file = write(&dir, "two.caddy", &(site("a.example:7001") + &site("b.example:7001")));
+    let (code, out, error) = outcome(dir.path(), &["validate", "-c", &file]);
+    assert_eq!(code, 0, "{error}");
+    assert_eq!(out.matches("http://").count(), 1, "{out}");
+    assert!(out.contains("host a.example") && out.contains("host b.example"), "{out}");
+    let file = write(&dir, "same.caddy", &(site("a.example:7001") + &site("a.example:7001")));
+    let (code, _, error) = outcome(dir.path(), &["validate", "-c", &file]);
+    assert_eq!(code, 2);
+    assert!(error.contains("same.caddy:6: a.example:7001 is the address of two sites"), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
+fn the_limit_of_open_files_is_lifted() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let program = env!("CARGO_BIN_EXE_durable-streams-server");
+    let mut shell = Command::new("sh");
+    let script = format!("ulimit -S -n 64; exec {program} dev --port 0");
+    let server = Running::start(shell.args(["-c", &script]).current_dir(dir.path()));
+    let held: Vec<TcpStream> =
+        (0..100).map(|_| TcpStream::connect(("127.0.0.1", server.port)).expect("connected")).collect();
+    assert_eq!(server.ask("GET", "/health", &[], "").0, 200);
+    drop(held);
 }
 
 #[test]

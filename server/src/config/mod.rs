@@ -138,6 +138,7 @@ fn serve(mode: Mode, config: Option<ConfigFile>, flags: &Layer, mut warnings: Ve
     for warning in warnings {
         tracing::warn!("{warning}");
     }
+    allow_many_connections();
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if let Some(threads) = plan.worker_threads {
         builder.worker_threads(threads);
@@ -151,6 +152,21 @@ fn serve(mode: Mode, config: Option<ConfigFile>, flags: &Layer, mut warnings: Ve
     runtime.shutdown_background();
     served
 }
+
+/// Lifts the limit of open files as far as the system lets a program: the usual one, 1024,
+/// is meant for programs that look through descriptor sets, and would end at as many readers.
+#[cfg(unix)]
+fn allow_many_connections() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
+}
+
+#[cfg(not(unix))]
+fn allow_many_connections() {}
 
 /// The plan of file, environment and flags.
 fn plan(

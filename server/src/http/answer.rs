@@ -19,20 +19,26 @@ pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json"
 /// Seconds a refused client should wait; overload passes quickly or not at all.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
-/// Headers per answer: enough for a read with everything on, so the map never grows.
-const HEADER_CAPACITY: usize = 18;
+/// Headers of a read with everything on, so that the map never grows.
+const MANY_HEADERS: usize = 18;
+/// Headers of any other answer.
+const FEW_HEADERS: usize = 12;
 
-/// Starts an answer.
+/// Starts an answer with room for many headers.
 pub(crate) fn answer(status: StatusCode, body: Body) -> Answer {
+    with_room(status, body, MANY_HEADERS)
+}
+
+fn with_room(status: StatusCode, body: Body, headers: usize) -> Answer {
     let mut answer = Response::new(body);
     *answer.status_mut() = status;
-    *answer.headers_mut() = HeaderMap::with_capacity(HEADER_CAPACITY);
+    *answer.headers_mut() = HeaderMap::with_capacity(headers);
     answer
 }
 
 /// An answer that must not be cached.
 pub(crate) fn uncached(status: StatusCode, body: Body) -> Answer {
-    let mut answer = answer(status, body);
+    let mut answer = with_room(status, body, FEW_HEADERS);
     answer.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
     answer
 }

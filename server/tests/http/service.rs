@@ -59,6 +59,16 @@ async fn stopping_answers_long_polls_ends_sse_and_keeps_what_was_written() {
 }
 
 #[tokio::test]
+async fn letting_a_server_go_ends_its_live_reads() {
+    let server = quick().start().await.expect("started");
+    create(&server, "/v1/stream/a", TEXT, b"abc").await;
+    let mut events = Events::of(&server, "/v1/stream/a?offset=now&live=sse").await;
+    events.control().await;
+    drop(server);
+    assert_eq!(events.next().await, None);
+}
+
+#[tokio::test]
 async fn clients_over_the_connection_limit_are_told_to_come_back() {
     let server = quick().max_connections(1).start().await.expect("started");
     let mut first = Client::to(&server).await;
