@@ -115,6 +115,13 @@ impl<'a> Detailed<'a> {
         Ok(answer)
     }
 
+    /// The content type an append to this stream needs: what the handle knows, else the
+    /// server's answer to one HEAD, which is remembered.
+    /// Errors: those of [`Detailed::head`].
+    pub async fn write_content_type(&self) -> Result<String, Failure> {
+        self.content_type_for_write(None, &UserHeaders::default()).await
+    }
+
     /// The content type to write with: the call's, else the handle's, else the server's
     /// answer to one HEAD, which is remembered.
     pub(crate) async fn content_type_for_write(

@@ -168,6 +168,16 @@ impl Producer {
         self.0.0.state.lock().window().next_seq()
     }
 
+    /// Messages taken that are neither acknowledged nor given up.
+    pub fn pending_messages(&self) -> u64 {
+        self.0.0.state.lock().pending_messages()
+    }
+
+    /// Batches sent and not yet answered for good.
+    pub fn in_flight_batches(&self) -> usize {
+        self.0.0.state.lock().window().in_flight()
+    }
+
     /// Where the producer stands.
     pub fn state(&self) -> WindowState {
         self.0.0.state.lock().window().state()

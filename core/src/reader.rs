@@ -8,6 +8,7 @@ use std::{
     fmt,
     future::poll_fn,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -27,7 +28,7 @@ use crate::{
     error::{Failure, StreamError},
     options::UserHeaders,
     stream::DurableStream,
-    transport::BoxFuture,
+    transport::{BoxFuture, ReplyHead},
 };
 
 #[cfg(feature = "json")]
@@ -205,7 +206,7 @@ impl ReadBuilder {
         let offset = options.offset.clone();
         let cursor = options.cursor.clone();
         let driver = Box::new(ReadDriver::new(self.stream, extras, options));
-        Ok(Reader { run: Run::Idle(driver), offset, cursor, up_to_date: false, stream_closed: false })
+        Ok(Reader { run: Run::Idle(driver), answer: None, offset, cursor, up_to_date: false, stream_closed: false })
     }
 }
 
@@ -216,6 +217,7 @@ impl ReadBuilder {
 /// and dropping the reader aborts its connection.
 pub struct Reader {
     run: Run,
+    answer: Option<Arc<ReplyHead>>,
     offset: Offset,
     cursor: Option<String>,
     up_to_date: bool,
@@ -259,6 +261,7 @@ impl Reader {
         };
         let Some(said) = said else { return Poll::Ready(Ok(None)) };
         if let Some(driver) = driver {
+            self.answer = driver.answer().cloned();
             self.run = Run::Idle(driver);
         }
         if let Ok(batch) = &said {
@@ -273,6 +276,11 @@ impl Reader {
     /// Where to resume: behind everything taken so far.
     pub const fn offset(&self) -> &Offset {
         &self.offset
+    }
+
+    /// Status and headers of the latest answer, once the first batch or failure was told.
+    pub const fn answer(&self) -> Option<&Arc<ReplyHead>> {
+        self.answer.as_ref()
     }
 
     /// Whether everything available had been read when the last batch was made.

@@ -34,6 +34,8 @@ pub(crate) struct ReadDriver {
     body: Option<Box<dyn ReplyBody>>,
     /// The exchange opened beside it.
     ahead: Option<Ahead>,
+    /// Status and headers of the latest answer.
+    answer: Option<Arc<ReplyHead>>,
     place: Place,
 }
 
@@ -73,7 +75,7 @@ impl ReadDriver {
     pub(crate) fn new(stream: DurableStream, extras: Extras, options: ReadOptions) -> Self {
         let seed = stream.exchange().host.entropy();
         let machine = ReadMachine::new(options, seed);
-        Self { stream, extras: Arc::new(extras), machine, body: None, ahead: None, place: Place::Here }
+        Self { stream, extras: Arc::new(extras), machine, body: None, ahead: None, answer: None, place: Place::Here }
     }
 
     /// Goes on until there is something to say; no word means the read is over. The future
@@ -84,6 +86,11 @@ impl ReadDriver {
             Pause::Said(said) => (Some(self), said),
             Pause::Bulk => self.next_in_background().await,
         }
+    }
+
+    /// Status and headers of the latest answer.
+    pub(crate) const fn answer(&self) -> Option<&Arc<ReplyHead>> {
+        self.answer.as_ref()
     }
 
     async fn next_in_background(mut self: Box<Self>) -> (Option<Box<Self>>, Option<Said>) {
@@ -180,6 +187,7 @@ impl ReadDriver {
                 if self.place == Place::Here && is_bulk(&reply.head) {
                     self.place = Place::ShouldMove;
                 }
+                self.answer = Some(Arc::new(reply.head));
                 self.body = Some(reply.body);
             }
             Err(failure) => self.machine.handle_failure(now, failure),

@@ -77,6 +77,24 @@ impl<'p> AppendReceipt<'p> {
         AppendReceipt { shared, outcome: std::mem::replace(&mut self.outcome, Outcome::Told) }
     }
 
+    /// The receipt of a message that was taken, or why it was refused; who asks is told, so
+    /// that neither the error callback nor a flush repeats it.
+    pub fn checked(mut self) -> Result<Self, Failure> {
+        match std::mem::replace(&mut self.outcome, Outcome::Told) {
+            Outcome::Refused(cause) => Err(cause.failure),
+            outcome => {
+                self.outcome = outcome;
+                Ok(self)
+            }
+        }
+    }
+
+    /// Whether the message was taken within the queue's limits; else the caller should wait
+    /// before it appends more.
+    pub const fn has_room(&self) -> bool {
+        matches!(self.outcome, Outcome::Taken(accepted) if accepted.has_room)
+    }
+
     /// Waits until the server has stored the message. A small batch leaves after the
     /// linger time or with a flush.
     /// Errors: why the message was not, or may not have been, stored.

@@ -162,6 +162,12 @@ impl State {
         self.accept(message, json_error)
     }
 
+    /// Messages taken whose fate is open.
+    pub(super) fn pending_messages(&self) -> u64 {
+        let taken = self.ledger.accepted().messages + self.staged.messages.len() as u64;
+        taken.saturating_sub(self.ledger.settled().messages)
+    }
+
     /// Whether messages are taken; the error says why not.
     pub(super) fn check_open(&self) -> Result<(), Cause> {
         self.window.check_open().map_err(|failure| Cause::of(&failure, &self.url))

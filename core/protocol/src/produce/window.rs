@@ -327,6 +327,11 @@ impl ProducerWindow {
         oldest.map_or(self.next_batch, |batch| batch.number)
     }
 
+    /// Batches sent and not yet settled.
+    pub fn in_flight(&self) -> usize {
+        self.slots.iter().filter(|slot| slot.has_left()).count()
+    }
+
     /// Whether a batch sealed now could be sent at once.
     pub fn has_room(&self) -> bool {
         let is_held = self.is_claiming || self.restart_at.is_some() || !self.slots.iter().all(Slot::has_left);
