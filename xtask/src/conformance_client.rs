@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 
 use crate::{
     cargo::{self, Profile},
+    language::Language,
     process::{Outcome, capture, command, peers, root, run as run_command},
     server::Server,
     tally::Tally,
@@ -19,13 +20,6 @@ const TABLE: &str = "docs/conformance-rules.md";
 /// Public cases: data that is not part of this repository, used when it lies beside it.
 const PUBLIC_CASES: &str = "../shared/cases";
 
-/// A language with an adapter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Language {
-    /// `tests/adapters/rust`.
-    Rust,
-}
-
 /// A server to run against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Host {
@@ -36,7 +30,7 @@ pub(crate) enum Host {
 }
 
 /// What is run, and against what.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct Options {
     /// With `client`: the language; all when absent.
     language: Option<Language>,
@@ -67,12 +61,16 @@ pub(crate) fn run(options: &Options, url: Option<&str>) -> Outcome<Tally> {
         if options.language.is_some_and(|only| only != *language) {
             continue;
         }
-        let adapter = adapter(*language)?;
+        let adapter = language.adapter()?;
         let report = peers().join("conformance-client.json");
         std::fs::create_dir_all(peers()).map_err(|error| format!("cannot make {}: {error}", peers().display()))?;
         let _ = std::fs::remove_file(&report);
         let mut program = command(&kit);
-        program.args(["--cases", CASES, "--adapter"]).arg(&adapter).arg("--json").arg(&report);
+        program.args(["--cases", CASES, "--json"]).arg(&report);
+        adapter.hand_to(&mut program);
+        for feature in adapter.lacks {
+            program.args(["--lacks", feature]);
+        }
         if options.breaks {
             program.arg("--breaks");
         } else if root().join(PUBLIC_CASES).is_dir() {
@@ -84,10 +82,10 @@ pub(crate) fn run(options: &Options, url: Option<&str>) -> Outcome<Tally> {
                 program.args(["--server", &server.url(), "--host", "npm", "--jobs", "1"]);
             }
             (None, Some(url)) => {
-                program.args(["--server", url]);
+                program.args(["--server", url, "--jobs", &adapter.jobs.to_string()]);
             }
             (None, None) => {
-                program.args(["--jobs", "8"]);
+                program.args(["--jobs", &adapter.jobs.to_string()]);
             }
         }
         if let Some(test) = &options.test {
@@ -100,6 +98,15 @@ pub(crate) fn run(options: &Options, url: Option<&str>) -> Outcome<Tally> {
             read_report(&report, *language, ended)
         };
     }
+    Ok(tally)
+}
+
+/// The part of `cargo xtask test`: every language through all cases, then the broken clients,
+/// which say something about the cases and need one language only.
+pub(crate) fn run_all() -> Outcome<Tally> {
+    let mut tally = run(&Options::default(), None)?;
+    tally += run(&Options { language: Some(Language::Rust), breaks: true, ..Options::default() }, None)?;
+    tally += table(&Options { check: true, ..Options::default() })?;
     Ok(tally)
 }
 
@@ -121,16 +128,20 @@ fn kit() -> Outcome<PathBuf> {
     cargo::build("durable-streams-conformance", "durable-streams-conformance", Profile::Dev)
 }
 
-fn adapter(language: Language) -> Outcome<PathBuf> {
-    match language {
-        Language::Rust => cargo::build("durable-streams-adapter", "durable-streams-adapter-rust", Profile::Dev),
-    }
-}
-
+/// Counts the tests of a run. Its exit status only repeats the report, unless something else
+/// than a test went wrong.
 fn read_report(path: &std::path::Path, language: Language, ended: Outcome<()>) -> Tally {
     let report = std::fs::read(path).ok();
     let report = report.and_then(|text| serde_json::from_slice::<serde_json::Value>(&text).ok());
     let Some(report) = report else { return Tally::of(&format!("conformance of {language:?}"), ended) };
+    let mut tally = count(&report, language);
+    if let (true, Err(failure)) = (tally.failures.is_empty(), ended) {
+        tally.failures.push(format!("conformance of {language:?}: {failure}"));
+    }
+    tally
+}
+
+fn count(report: &serde_json::Value, language: Language) -> Tally {
     let mut tally = Tally { passed: report["passed"].as_u64().unwrap_or(0) as usize, failures: Vec::new() };
     for test in report["tests"].as_array().into_iter().flatten() {
         let name = format!("conformance of {language:?}: {}/{}", text(&test["suite"]), text(&test["test"]));
@@ -146,4 +157,25 @@ fn read_report(path: &std::path::Path, language: Language, ended: Outcome<()>) -
 
 fn text(value: &serde_json::Value) -> &str {
     value.as_str().unwrap_or("?")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{Language, count};
+
+    #[test]
+    fn a_skip_is_a_failure_on_our_own_server_only() {
+        let report = |host: &str| {
+            json!({"host": host, "passed": 1, "tests": [
+                {"suite": "s", "test": "a", "outcome": "passed"},
+                {"suite": "s", "test": "b", "outcome": "skipped"},
+                {"suite": "s", "test": "c", "outcome": "failed"},
+            ]})
+        };
+        let own = count(&report("own"), Language::Rust);
+        assert_eq!((own.passed, own.failures.len()), (1, 2));
+        assert_eq!(count(&report("npm"), Language::Rust).failures, ["conformance of Rust: s/c"]);
+    }
 }

@@ -16,6 +16,7 @@ mod conformance_client;
 mod crash;
 mod e2e;
 mod interop;
+mod language;
 mod lint;
 mod process;
 mod server;

@@ -5,7 +5,7 @@ use std::time::Instant;
 use clap::ValueEnum;
 
 use crate::{
-    cargo, conformance, crash, e2e, interop, lint,
+    cargo, conformance, conformance_client, crash, e2e, interop, lint,
     process::{Failure, Outcome},
     tally::Tally,
     tidy,
@@ -28,6 +28,8 @@ pub(crate) enum Part {
     Interop,
     /// The public server suite on both stores.
     Conformance,
+    /// The conformance kit: every language's client, and clients broken on purpose.
+    Client,
 }
 
 /// Runs one part or all, prints a summary, and closes with the totals alone on a line.
@@ -59,5 +61,6 @@ fn execute(part: Part) -> Outcome<Tally> {
         Part::Crash => crash::run_short(),
         Part::Interop => interop::run(),
         Part::Conformance => conformance::run(None, None, None),
+        Part::Client => conformance_client::run_all(),
     }
 }

@@ -51,13 +51,15 @@ pub struct AdapterCommand {
 }
 
 impl AdapterCommand {
-    /// Reads a command line: a program that exists as it is written, or words.
-    pub fn parse(line: &str, timeout: Duration) -> Self {
-        let words = if std::path::Path::new(line).exists() {
+    /// Reads a command line: a program that exists as it is written, or words. Further
+    /// arguments are taken as they are; with them the line is the program alone.
+    pub fn parse(line: &str, arguments: &[String], timeout: Duration) -> Self {
+        let mut words = if !arguments.is_empty() || std::path::Path::new(line).exists() {
             vec![line.to_owned()]
         } else {
             line.split_whitespace().map(str::to_owned).collect()
         };
+        words.extend_from_slice(arguments);
         Self { words, timeout }
     }
 
@@ -163,7 +165,7 @@ impl Adapter {
 }
 
 /// A feature's name without the differences between its spellings.
-fn plain(feature: &str) -> String {
+pub fn plain(feature: &str) -> String {
     feature.replace('-', "").to_ascii_lowercase()
 }
 
@@ -235,6 +237,13 @@ fn shape(command: &str, result: &Value) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_command_line_is_split_only_when_it_stands_alone() {
+        let words = |line: &str, arguments: &[String]| AdapterCommand::parse(line, arguments, Duration::ZERO).words;
+        assert_eq!(words("python3 -m adapter", &[]), ["python3", "-m", "adapter"]);
+        assert_eq!(words("/opt/my adapter", &["a b".to_owned()]), ["/opt/my adapter", "a b"]);
+    }
 
     #[test]
     fn a_result_without_its_mandatory_fields_is_refused() {

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use durable_streams_server::server::{RunningServer, Server};
 
+/// Name of this project's server inside the process.
+pub const OWN: &str = "own";
+
 /// What tests run against.
 #[derive(Debug, Clone)]
 pub struct Host {
@@ -24,7 +27,7 @@ impl Host {
     /// This project's server inside the process, a fresh one for each job: streams in
     /// memory directly below the root, long-polls of half a second, faults on request.
     pub fn embedded() -> Self {
-        Self { name: "own".to_owned(), url: None }
+        Self { name: OWN.to_owned(), url: None }
     }
 
     /// A server that runs already.

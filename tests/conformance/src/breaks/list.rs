@@ -241,7 +241,7 @@ pub static BREAKS: &[Break] = &[
     }),
     command("C41", "does not stop when told", |command| {
         if let Some(ms) = command["timeoutMs"].as_u64() {
-            command["timeoutMs"] = (ms + 3000).into();
+            command["timeoutMs"] = (ms + 8000).into();
         }
     }),
     reply("C42", "insists on the next offset of every answer", |asked, head, _| {

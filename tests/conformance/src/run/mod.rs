@@ -17,10 +17,10 @@ use parking_lot::Mutex;
 
 use self::world::{StepError, World};
 use crate::{
-    adapter::{Adapter, AdapterCommand, AdapterError},
+    adapter::{Adapter, AdapterCommand, AdapterError, plain},
     breaks::Break,
     case::{Suite, Test},
-    host::{Host, Place},
+    host::{self, Host, Place},
     lenient,
     wire::{Wire, record::Exchange},
 };
@@ -36,6 +36,8 @@ pub struct Selection {
     pub tests: Vec<String>,
     /// Rules; empty = all.
     pub rules: Vec<String>,
+    /// Features the client is known not to have: tests that need one are left out.
+    pub lacks: Vec<String>,
 }
 
 /// How tests run.
@@ -111,6 +113,20 @@ impl Run {
     }
 }
 
+impl Run {
+    /// Whether nothing failed, and nothing was skipped for which there is no excuse: a server
+    /// may be known to be wrong, our own may not.
+    pub fn is_good(&self) -> bool {
+        let (_, failed, skipped) = self.totals();
+        failed == 0 && (skipped == 0 || !self.host_is_own())
+    }
+
+    /// Whether it was against this project's server inside the process.
+    pub fn host_is_own(&self) -> bool {
+        self.host == host::OWN
+    }
+}
+
 impl Selection {
     fn takes(&self, suite: &Suite, test: &Test) -> bool {
         let any = |wanted: &[String], has: &dyn Fn(&String) -> bool| wanted.is_empty() || wanted.iter().any(has);
@@ -118,6 +134,11 @@ impl Selection {
             && any(&self.tags, &|wanted| suite.tags.contains(wanted) || test.tags.contains(wanted))
             && any(&self.rules, &|wanted| suite.rules.contains(wanted) || test.rules.contains(wanted))
             && any(&self.tests, &|wanted| *wanted == test.id || *wanted == format!("{}/{}", suite.id, test.id))
+            && !suite.requires.iter().chain(&test.requires).any(|needed| self.lacks(needed))
+    }
+
+    fn lacks(&self, feature: &str) -> bool {
+        self.lacks.iter().any(|lacking| plain(lacking) == plain(feature))
     }
 }
 
@@ -152,6 +173,9 @@ pub async fn run(
     for _ in 0..options.jobs.clamp(1, shared.queue.len().max(1)) {
         let worker = Worker::start(Arc::clone(&shared), host).await?;
         client = format!("{} {}", worker.adapter.name, worker.adapter.version);
+        if let Some(feature) = selection.lacks.iter().find(|feature| worker.adapter.has(feature)) {
+            return Err(format!("{client} has {feature:?}, which it is said to lack"));
+        }
         workers.spawn(worker.work());
     }
     while let Some(ended) = workers.join_next().await {

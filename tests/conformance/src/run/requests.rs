@@ -16,14 +16,15 @@ use crate::{
 /// Checks the requests of the client to one path, waiting a little for those that are
 /// still under way.
 pub async fn expect(operation: &Operation, record: &Record, since: usize, vars: &Vars) -> Result<(), String> {
-    let patience = Duration::from_millis(operation.count("withinMs").unwrap_or(1000));
+    let patience = Duration::from_millis(operation.count("withinMs").unwrap_or(5000));
     let deadline = Instant::now() + patience;
+    let mut changes = record.changes();
     loop {
         let verdict = verdict(operation, &record.exchanges(), since, vars);
         if verdict.is_ok() || Instant::now() >= deadline {
             return verdict;
         }
-        record.changed_before(deadline).await;
+        changes.next_before(deadline).await;
     }
 }
 
@@ -99,8 +100,8 @@ fn shapes(key: &str, node: &Node, found: &[&Exchange]) -> Result<(), String> {
     }
 }
 
-/// Whether a request is as described: `{method, query, queryKeys, headers, body, bodyJson,
-/// bodyLength, status}`.
+/// Whether a request is as described: `{method, query, rawQuery, queryKeys, headers, body,
+/// bodyJson, bodyLength, answered, status}`.
 fn matches(exchange: &Exchange, node: &Node) -> Result<(), String> {
     let yaml::Value::Map(entries) = &node.value else { return Err("a request is keys with values".to_owned()) };
     for (key, node) in entries {
@@ -109,7 +110,7 @@ fn matches(exchange: &Exchange, node: &Node) -> Result<(), String> {
             "method" => (exchange.method.as_str().into(), wanted),
             "query" => {
                 let params = exchange.params();
-                for (name, wanted) in rules::query(node)? {
+                for (name, wanted) in rules::pairs(node)? {
                     let found = params.iter().find(|(key, _)| *key == name).map(|(_, value)| value);
                     if found != wanted.as_ref() {
                         return Err(format!("parameter {name}: wanted {wanted:?}, found {found:?}"));
@@ -120,7 +121,7 @@ fn matches(exchange: &Exchange, node: &Node) -> Result<(), String> {
             "rawQuery" => (exchange.query.as_str().into(), wanted),
             "queryKeys" => (exchange.params().into_iter().map(|(key, _)| key).collect(), wanted),
             "headers" => {
-                for (name, wanted) in rules::query(node)? {
+                for (name, wanted) in rules::pairs(node)? {
                     let found = exchange.headers.get(&name).map(|value| String::from_utf8_lossy(value.as_bytes()));
                     if found.as_deref() != wanted.as_deref() {
                         return Err(format!("header {name}: wanted {wanted:?}, found {found:?}"));
@@ -131,6 +132,7 @@ fn matches(exchange: &Exchange, node: &Node) -> Result<(), String> {
             "body" => (String::from_utf8_lossy(&exchange.body).into(), wanted),
             "bodyJson" => (serde_json::from_slice(&exchange.body).unwrap_or(Value::Null), wanted),
             "bodyLength" => (exchange.body.len().into(), wanted),
+            "answered" => (exchange.reply.is_some().into(), wanted),
             "status" => (exchange.reply.as_ref().map(|(status, _)| *status).into(), wanted),
             _ => return Err(format!("a request has no `{key}`")),
         };

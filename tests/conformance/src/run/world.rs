@@ -45,6 +45,8 @@ pub struct World<'w> {
 struct Background {
     name: String,
     since: Instant,
+    /// When it must have answered.
+    timeout: Duration,
 }
 
 /// Why a step failed.
@@ -111,10 +113,16 @@ impl<'w> World<'w> {
 
     /// Brings the adapter back to order after a failed test: a read may still be running.
     pub async fn settle(&mut self) -> Result<(), AdapterError> {
-        if self.background.take().is_some() {
-            self.adapter.answer("read", self.how.timeout).await?;
+        if let Some(background) = self.background.take() {
+            self.adapter.answer("read", background.timeout).await?;
         }
         Ok(())
+    }
+
+    /// How long a command may take: a read by its own limit, and some.
+    fn timeout_of(&self, command: &Value) -> Duration {
+        let own = command["timeoutMs"].as_u64().map(|ms| Duration::from_millis(ms) + READ_GRACE);
+        own.unwrap_or_default().max(self.how.timeout)
     }
 
     async fn ask(&mut self, command: &Value) -> Result<Value, StepError> {
@@ -125,11 +133,7 @@ impl<'w> World<'w> {
         if let Some(mutant) = self.wire.mutant() {
             mutant.command(&mut command);
         }
-        let mut timeout = self.how.timeout;
-        if let Some(ms) = command["timeoutMs"].as_u64() {
-            timeout = timeout.max(Duration::from_millis(ms) + READ_GRACE);
-        }
-        let mut result = self.adapter.command(&command, timeout).await?;
+        let mut result = self.adapter.command(&command, self.timeout_of(&command)).await?;
         if let Some(mutant) = self.wire.mutant() {
             mutant.result(&mut result);
         }
@@ -143,7 +147,8 @@ impl<'w> World<'w> {
             return Err(StepError::Wrong("only one background read at a time".to_owned()));
         }
         self.adapter.send(&command).await?;
-        self.background = Some(Background { name: name.to_owned(), since: Instant::now() });
+        let timeout = self.timeout_of(&command);
+        self.background = Some(Background { name: name.to_owned(), since: Instant::now(), timeout });
         Ok(())
     }
 
@@ -151,7 +156,7 @@ impl<'w> World<'w> {
         let name = operation.text("ref").unwrap_or_default();
         let background = self.background.take().filter(|background| background.name == name);
         let background = background.ok_or_else(|| format!("there is no background read {name:?}"))?;
-        let mut result = self.adapter.answer("read", self.how.timeout).await?;
+        let mut result = self.adapter.answer("read", background.timeout).await?;
         if let Some(mutant) = self.wire.mutant() {
             mutant.result(&mut result);
         }
@@ -358,15 +363,21 @@ impl<'w> World<'w> {
             (None, Some(node), false, false) => Effect::Edit(rules::edit(&node)?),
             (None, None, true, false) => Effect::Lose,
             (None, None, false, true) => Effect::Hold,
-            (None, None, false, false) if operation.count("delayMs").is_some() => Effect::Pass,
-            _ => return Err("`wire` needs one of answer, edit, lose, hold, delayMs".to_owned()),
+            (None, None, false, false)
+                if operation.count("delayMs").is_some() || operation.count("untilAnswered").is_some() =>
+            {
+                Effect::Pass
+            }
+            _ => return Err("`wire` needs one of answer, edit, lose, hold, delayMs, untilAnswered".to_owned()),
         };
         let mut rule = Rule::on(path, effect);
         rule.method = operation.text("method").map(str::to_owned);
-        rule.query = fill("query")?.map(|node| rules::query(&node)).transpose()?.unwrap_or_default();
+        rule.query = fill("query")?.map(|node| rules::pairs(&node)).transpose()?.unwrap_or_default();
+        rule.headers = fill("headers")?.map(|node| rules::pairs(&node)).transpose()?.unwrap_or_default();
         rule.skip = operation.count("skip").unwrap_or(0);
         rule.count = operation.count("count").unwrap_or(1);
         rule.delay = Duration::from_millis(operation.count("delayMs").unwrap_or(0));
+        rule.until_answered = operation.count("untilAnswered").unwrap_or(0);
         Ok(rule)
     }
 }

@@ -179,10 +179,11 @@ async fn serve(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respon
         Asked { by: By::Client, method: &method, path: &path, query: &query, headers: &parts.headers, body: &body };
     let id = shared.record.asked(&asked);
     let mut ending = Ending::new(shared.record.clone(), id);
-    let rule = shared.take_rule(&method, &path, &query);
-    let (effect, delay) = rule.map_or((Effect::Pass, std::time::Duration::ZERO), |rule| (rule.effect, rule.delay));
-    tokio::time::sleep(delay).await;
-    match effect {
+    let rule = shared.take_rule(&method, &path, &query, &parts.headers);
+    let rule = rule.unwrap_or_else(|| Rule::on(path.as_str(), Effect::Pass));
+    tokio::time::sleep(rule.delay).await;
+    shared.record.until_answered(&path, rule.until_answered).await;
+    match rule.effect {
         Effect::Pass => shared.forward(&parts, body, id, ending, Edit::default()).await,
         Effect::Edit(edit) => shared.forward(&parts, body, id, ending, edit).await,
         Effect::Answer(answer) => Ok(shared.canned(&parts, id, ending, answer)),
@@ -206,15 +207,17 @@ async fn serve(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respon
 }
 
 impl Shared {
-    fn take_rule(&self, method: &str, path: &str, query: &str) -> Option<Rule> {
+    fn take_rule(&self, method: &str, path: &str, query: &str, headers: &HeaderMap) -> Option<Rule> {
         let params = record::params(query);
+        let header = |name: &str| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
         let mut rules = self.rules.lock();
         let index = rules.iter_mut().position(|rule| {
             let is_met = rule.path == path
                 && rule.method.as_ref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(method))
                 && rule.query.iter().all(|(key, wanted)| {
                     params.iter().find(|(name, _)| name == key).map(|(_, value)| value) == wanted.as_ref()
-                });
+                })
+                && rule.headers.iter().all(|(name, wanted)| header(name).as_deref() == wanted.as_deref());
             if is_met && rule.skip > 0 {
                 rule.skip -= 1;
                 return false;

@@ -1,12 +1,18 @@
 //! What went over the wire, as the client under test sent and saw it.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use http::HeaderMap;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
+/// How long a rule waits for other answers: a client that never sends what is waited for must
+/// fail its test, not hang it.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Most bytes kept of one answer's body.
 const MAX_KEPT_BODY: usize = 256 * 1024;
 
@@ -83,7 +89,8 @@ pub struct Record(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     kept: Mutex<Kept>,
-    changed: Notify,
+    /// Told of every change; whoever waits subscribes before looking, so that none is missed.
+    changed: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
@@ -128,7 +135,7 @@ impl Record {
             end: None,
         });
         drop(kept);
-        self.0.changed.notify_waiters();
+        self.0.changed.send_replace(());
         id
     }
 
@@ -172,17 +179,46 @@ impl Record {
         self.0.kept.lock().exchanges.clear();
     }
 
-    /// Resolves at the next change, or at the deadline.
-    pub async fn changed_before(&self, deadline: Instant) {
-        let changed = self.0.changed.notified();
-        let _ = tokio::time::timeout_at(deadline.into(), changed).await;
+    /// Hears of every change from now on.
+    pub fn changes(&self) -> Changes {
+        Changes(self.0.changed.subscribe())
+    }
+
+    /// Resolves when so many requests of the client to a path have been answered, or when
+    /// that takes too long.
+    pub async fn until_answered(&self, path: &str, count: u64) {
+        let deadline = Instant::now() + PATIENCE;
+        let mut changes = self.changes();
+        while self.answered_to(path) < count && Instant::now() < deadline {
+            changes.next_before(deadline).await;
+        }
+    }
+
+    fn answered_to(&self, path: &str) -> u64 {
+        let kept = self.0.kept.lock();
+        let answered = kept
+            .exchanges
+            .iter()
+            .filter(|exchange| exchange.by == By::Client && exchange.path == path && exchange.reply.is_some());
+        answered.count() as u64
     }
 
     fn change(&self, id: u64, change: impl FnOnce(&mut Exchange)) {
         if let Some(exchange) = self.0.kept.lock().exchanges.iter_mut().rev().find(|exchange| exchange.id == id) {
             change(exchange);
         }
-        self.0.changed.notify_waiters();
+        self.0.changed.send_replace(());
+    }
+}
+
+/// Changes of a record since the last look.
+#[derive(Debug)]
+pub struct Changes(watch::Receiver<()>);
+
+impl Changes {
+    /// Resolves at the next change, or at the deadline.
+    pub async fn next_before(&mut self, deadline: Instant) {
+        let _ = tokio::time::timeout_at(deadline.into(), self.0.changed()).await;
     }
 }
 

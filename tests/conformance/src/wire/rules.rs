@@ -18,6 +18,8 @@ pub struct Rule {
     pub method: Option<String>,
     /// Only requests with these parameters; `None` means absent.
     pub query: Vec<(String, Option<String>)>,
+    /// Only requests with these headers; `None` means absent.
+    pub headers: Vec<(String, Option<String>)>,
     /// Requests let through first.
     pub skip: u64,
     /// Requests met after that.
@@ -26,6 +28,8 @@ pub struct Rule {
     pub probability: f64,
     /// Wait first.
     pub delay: Duration,
+    /// Then wait until the client has been answered so many requests to this path.
+    pub until_answered: u64,
     /// What then happens.
     pub effect: Effect,
 }
@@ -97,10 +101,12 @@ impl Rule {
             path: path.into(),
             method: None,
             query: Vec::new(),
+            headers: Vec::new(),
             skip: 0,
             count: 1,
             probability: 1.0,
             delay: Duration::ZERO,
+            until_answered: 0,
             effect,
         }
     }
@@ -152,7 +158,7 @@ pub fn edit(node: &Node) -> Result<Edit, String> {
 }
 
 /// Reads `{name: value}` where `null` means absent.
-pub fn query(node: &Node) -> Result<Vec<(String, Option<String>)>, String> {
+pub fn pairs(node: &Node) -> Result<Vec<(String, Option<String>)>, String> {
     entries(node)?
         .iter()
         .map(|(key, value)| match &value.value {
