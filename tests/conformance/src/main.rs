@@ -160,7 +160,7 @@ async fn feign_breaks(
     host: &Host,
     options: &Options,
 ) -> Result<bool, String> {
-    let jobs = options.jobs.div_ceil(BREAKS_AT_ONCE);
+    let jobs = options.jobs.div_ceil(4);
     let mut runs = stream::iter(BREAKS)
         .map(|broken| async move {
             let selection = Selection { rules: vec![broken.rule.to_owned()], ..selection.clone() };
@@ -187,4 +187,4 @@ async fn feign_breaks(
 }
 
 /// Most of their time goes into waiting for what does not come.
-const BREAKS_AT_ONCE: usize = 4;
+const BREAKS_AT_ONCE: usize = 6;

@@ -111,9 +111,7 @@ impl Run {
             count(|outcome| matches!(outcome, Outcome::Skipped(_))),
         )
     }
-}
 
-impl Run {
     /// Whether nothing failed, and nothing was skipped for which there is no excuse: a server
     /// may be known to be wrong, our own may not.
     pub fn is_good(&self) -> bool {
@@ -180,6 +178,10 @@ pub async fn run(
     }
     while let Some(ended) = workers.join_next().await {
         ended.map_err(|error| format!("a worker failed: {error}"))??;
+        if shared.stop.load(Ordering::Relaxed) {
+            // The tests of the others are given up with their workers.
+            workers.shutdown().await;
+        }
     }
     let mut reports = std::mem::take(&mut *shared.reports.lock());
     reports.sort_by_key(|(index, _)| *index);
