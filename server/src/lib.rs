@@ -10,6 +10,9 @@ mod backend;
 #[cfg(feature = "bin")]
 pub mod config;
 pub mod engine;
+#[cfg(feature = "fuzz")]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod http;
 mod launch;
 mod metrics;

@@ -187,14 +187,37 @@ fn plan(
         Some(adapter) => adapter == "toml",
         None => Path::new(&config.path).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml")),
     };
+    let variable = |name: &str| std::env::var(name).ok();
+    plan_of_text(mode, &config.path, &text, is_toml, variable, &upper, warnings)
+}
+
+/// The plan of a configuration file's text; `file` is its name for messages.
+fn plan_of_text(
+    mode: Mode,
+    file: &str,
+    text: &str,
+    is_toml: bool,
+    variable: impl Fn(&str) -> Option<String>,
+    upper: &Layer,
+    warnings: &mut Vec<String>,
+) -> Result<Plan, ConfigError> {
     if is_toml {
-        let layer = toml_file::parse(&config.path, &text, warnings)?;
-        plan::of_layers(mode, layer, &upper, warnings)
+        let layer = toml_file::parse(file, text, warnings)?;
+        plan::of_layers(mode, layer, upper, warnings)
     } else {
-        let variable = |name: &str| std::env::var(name).ok();
-        let sites = caddyfile::parse(&config.path, &text, variable, warnings)?;
-        plan::of_caddyfile(&config.path, sites, &upper, warnings)
+        let sites = caddyfile::parse(file, text, variable, warnings)?;
+        plan::of_caddyfile(file, sites, upper, warnings)
     }
+}
+
+/// What `validate` says about a configuration's text, without flags and environment; for
+/// the fuzz targets.
+#[cfg(feature = "fuzz")]
+pub(crate) fn described(text: &str, is_toml: bool) -> Result<String, String> {
+    let variable = |name: &str| (name == "PORT").then(|| "8080".to_owned());
+    plan_of_text(Mode::Serve, "file", text, is_toml, variable, &Layer::default(), &mut Vec::new())
+        .map(|plan| plan.describe())
+        .map_err(|error| error.to_string())
 }
 
 async fn serve_plan(plan: &Plan) -> Result<(), ConfigError> {

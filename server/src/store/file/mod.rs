@@ -23,6 +23,22 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistM
 use self::codec::{decode_unit, encode_unit, key_position, unit_key};
 use super::{LaterUnit, Mutation, OpenError, Store, StoreError, StoredStream, StreamId, StreamRecord, Unit};
 
+/// What a unit row decodes to, encoded again; for the fuzz targets.
+#[cfg(feature = "fuzz")]
+pub(crate) fn reencoded_unit(row: &Bytes) -> Option<Bytes> {
+    let at = Position::START;
+    let (unit, data) = decode_unit(at, row).ok()?;
+    let LaterUnit { producer, seq, closes, time_unix_ms, .. } = unit;
+    let record = super::UnitRecord { stream: 0, at, data, producer, seq, closes, time_unix_ms };
+    Some(encode_unit(&record).0)
+}
+
+/// Checks the journals of a directory: whole batches, and bytes set aside; for the fuzz targets.
+#[cfg(feature = "fuzz")]
+pub(crate) fn checked_journals(directory: &Path) -> Result<(u64, u64), String> {
+    journal::check(directory).map(|report| (report.batches, report.torn_bytes))
+}
+
 /// Settings of the file store.
 #[derive(Debug, Clone)]
 pub struct FileOptions {
