@@ -7,14 +7,22 @@ pub enum Bug {
     ServerForgetsProducers,
     /// The server accepts an epoch older than the one in force.
     ServerForgetsEpochs,
+    /// The server accepts a sequence number that skips ahead, and what was skipped later.
+    ServerForgetsGaps,
+    /// The server refuses offsets that it issued before it restarted.
+    ServerForgetsOffsets,
     /// The store says a commit is durable before it is; power loss takes it away.
     StoreAnswersEarly,
     /// The store drops a unit now and then.
     StoreDropsUnit,
     /// The store forgets on restart that a stream was closed.
     StoreForgetsClosure,
+    /// Power loss during a commit leaves half a unit behind.
+    StoreTearsUnit,
     /// The client gives a repeated batch the next sequence number.
     ClientRenumbersRetries,
+    /// The client waits for an answer without a limit.
+    ClientWaitsForever,
     /// The reader goes on behind an answer whose body broke off.
     ReaderSkips,
     /// The reader resumes from the offset before the last one.
@@ -28,10 +36,14 @@ impl Bug {
     pub const ALL: &[Self] = &[
         Self::ServerForgetsProducers,
         Self::ServerForgetsEpochs,
+        Self::ServerForgetsGaps,
+        Self::ServerForgetsOffsets,
         Self::StoreAnswersEarly,
         Self::StoreDropsUnit,
         Self::StoreForgetsClosure,
+        Self::StoreTearsUnit,
         Self::ClientRenumbersRetries,
+        Self::ClientWaitsForever,
         Self::ReaderSkips,
         Self::ReaderRepeats,
         Self::ReaderStopsEarly,

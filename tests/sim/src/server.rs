@@ -15,6 +15,7 @@ use bytes::{Bytes, BytesMut};
 use durable_streams_protocol::{
     Time,
     cursor::CursorClock,
+    offset::{Position, ReadFrom},
     request::RequestPlan,
     response::ReplyHead,
     sse::{control::ControlEvent, encoder},
@@ -96,6 +97,7 @@ pub(crate) struct Server {
     bug: Option<Bug>,
     up: Option<Up>,
     next_session: u64,
+    starts: u64,
 }
 
 struct Up {
@@ -139,7 +141,7 @@ impl Server {
             .build()
             .map_err(|error| format!("no runtime: {error}"))?;
         let clock = Arc::new(VirtualClock::default());
-        Ok(Self { disk, clock, runtime, shape, bug, up: None, next_session: 0 })
+        Ok(Self { disk, clock, runtime, shape, bug, up: None, next_session: 0, starts: 0 })
     }
 
     pub(crate) fn set_time(&self, now: Time) {
@@ -162,6 +164,7 @@ impl Server {
         let (engine, stepper) =
             Engine::open_stepped(options, Arc::clone(&self.disk) as _).map_err(|error| format!("recovery: {error}"))?;
         self.up = Some(Up { engine, stepper, pending: Vec::new(), sessions: BTreeMap::new() });
+        self.starts += 1;
         Ok(())
     }
 
@@ -266,6 +269,10 @@ impl Server {
         let Some(query) = wire::read_query(plan) else {
             return whole(connection, wire::head(StatusCode::BAD_REQUEST), Vec::new());
         };
+        let is_issued = matches!(query.from, ReadFrom::At(at) if at > Position::START);
+        if self.bug == Some(Bug::ServerForgetsOffsets) && self.starts > 1 && is_issued {
+            return whole(connection, wire::head(StatusCode::GONE), Vec::new());
+        }
         let Ok(mut reader) = up.engine.reader(path, query.from, query.live != Live::No) else {
             return whole(connection, wire::head(StatusCode::NOT_FOUND), Vec::new());
         };
@@ -314,14 +321,19 @@ impl Up {
                 self.pending.push(pending);
                 continue;
             };
-            if let (Err(AppendError::StaleEpoch(_)), Some(Bug::ServerForgetsEpochs)) = (&result, bug) {
+            let is_let_through = matches!(
+                (&result, bug),
+                (Err(AppendError::StaleEpoch(_)), Some(Bug::ServerForgetsEpochs))
+                    | (Err(AppendError::Gap { .. }), Some(Bug::ServerForgetsGaps))
+            );
+            if is_let_through {
                 let producer = pending.request.producer.take();
                 let state = producer.map(|claim| claim.state);
                 let unheard = Connection { client: Client::Nobody(0), exchange: 0 };
                 self.append(unheard, pending.path, pending.request);
                 self.stepper.step();
-                let tail = durable_streams_protocol::offset::Position::START;
-                let accepted = Appended { kind: AppendKind::Data, tail, closed: false, producer: state };
+                let accepted =
+                    Appended { kind: AppendKind::Data, tail: Position::START, closed: false, producer: state };
                 parts.extend(whole(pending.connection, wire::appended(&Ok(accepted)), Vec::new()));
                 continue;
             }

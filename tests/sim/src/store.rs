@@ -38,6 +38,22 @@ struct Kept {
     since_checkpoint: usize,
 }
 
+impl Content {
+    /// Keeps the first half of the first unit, which an atomic commit never does.
+    fn tear(&mut self, mutations: &[Mutation]) {
+        for mutation in mutations {
+            if let Mutation::Append(unit) = mutation
+                && let Some(kept) = self.streams.get_mut(&unit.stream)
+                && unit.data.len() > 1
+            {
+                let data = Bytes::copy_from_slice(&unit.data[..unit.data.len() / 2]);
+                kept.units.push(UnitRecord { data, ..unit.clone() });
+                return;
+            }
+        }
+    }
+}
+
 impl Kept {
     fn tail(&self) -> Position {
         self.units.last().map_or(Position::START, |unit| Position(unit.at.0 + unit.data.len() as u64))
@@ -100,6 +116,9 @@ impl Store for Disk {
     fn commit(&self, mutations: &mut [Mutation]) -> Result<(), StoreError> {
         let mut content = self.content.lock();
         if content.fails_next {
+            if self.bug == Some(Bug::StoreTearsUnit) {
+                content.tear(mutations);
+            }
             return Err(StoreError::Failed("power loss".to_owned()));
         }
         content.last_commit.clear();

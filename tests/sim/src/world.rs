@@ -109,6 +109,7 @@ struct World {
     next_fate: Fate,
     crashes: u64,
     trouble: Vec<Violation>,
+    bug: Option<Bug>,
 }
 
 /// Runs a seed to its end.
@@ -150,6 +151,7 @@ pub(crate) fn run(seed: u64, bug: Option<Bug>, is_traced: bool) -> Report {
         next_fate: Fate::Clean,
         crashes: 0,
         trouble: Vec::new(),
+        bug,
     };
     world.trace.line(Time::ZERO, format_args!("seed {seed}: {weather:?} {shape:?}"));
     if let Err(detail) = world.populate(bug) {
@@ -410,7 +412,9 @@ impl World {
             TimeoutClass::LongPoll => Time::from_secs(25),
             TimeoutClass::Streaming => Time::from_secs(90),
         };
-        self.plan_in(limit, Event::Silence(index, exchange, 0, limit));
+        if self.bug != Some(Bug::ClientWaitsForever) {
+            self.plan_in(limit, Event::Silence(index, exchange, 0, limit));
+        }
         let delay = self.delay();
         if !self.rng.chance(self.weather.loses_request) {
             let connection = Connection { client: Client::Reader(index), exchange };

@@ -77,3 +77,23 @@ fn a_reader_that_repeats_is_found() {
 fn a_reader_that_stops_early_is_found() {
     is_found(Bug::ReaderStopsEarly, Promise::EndIsTheEnd);
 }
+
+#[test]
+fn a_server_that_lets_gaps_through_is_found() {
+    is_found(Bug::ServerForgetsGaps, Promise::OrderKept);
+}
+
+#[test]
+fn a_server_that_forgets_its_offsets_is_found() {
+    is_found(Bug::ServerForgetsOffsets, Promise::NoRefusal);
+}
+
+#[test]
+fn a_store_that_tears_a_unit_is_found() {
+    is_found(Bug::StoreTearsUnit, Promise::NothingInvented);
+}
+
+#[test]
+fn a_client_without_time_limits_is_found() {
+    is_found(Bug::ClientWaitsForever, Promise::EverythingSettles);
+}
