@@ -1,0 +1,66 @@
+"""Items as models: pydantic, msgspec, dataclasses, any function."""
+
+import dataclasses
+
+import msgspec
+import pydantic
+import pytest
+
+import durable_streams as ds
+
+
+class PydanticMeter(pydantic.BaseModel):
+    n: int
+
+
+class MsgspecMeter(msgspec.Struct):
+    n: int
+
+
+@dataclasses.dataclass
+class DataMeter:
+    n: int
+
+
+@pytest.mark.parametrize("model", [PydanticMeter, MsgspecMeter, DataMeter])
+def test_items_become_models(json_url, model):
+    with ds.stream(json_url, live=False) as res:
+        items = list(res.iter_json(type=model))
+    assert items == [model(n=n) for n in range(3)]
+    assert {type(item) for item in items} == {model}
+
+
+@pytest.mark.parametrize("model", [PydanticMeter, MsgspecMeter])
+def test_items_become_models_in_async_code(run, json_url, model):
+    async def main():
+        async with ds.astream(json_url, live=False) as res:
+            assert [item async for item in res.iter_json(type=model)] == [model(n=n) for n in range(3)]
+
+    run(main)
+
+
+def test_types_of_the_language_are_types_too(json_url):
+    with ds.stream(json_url, live=False) as res:
+        assert list(res.iter_json(type=dict[str, int])) == [{"n": 0}, {"n": 1}, {"n": 2}]
+
+
+@pytest.mark.parametrize("model", [PydanticMeter, MsgspecMeter])
+def test_a_bad_item_is_named_with_its_offset(json_url, model):
+    with ds.DurableStream.connect(json_url) as handle:
+        handle.append({"n": "many"})
+        tail = handle.head().offset
+    with ds.stream(json_url, live=False) as res:
+        items = res.iter_json(type=model)
+        good = [next(items) for _ in range(3)]
+        with pytest.raises(ds.DurableStreamError) as caught:
+            next(items)
+    assert [item.n for item in good] == [0, 1, 2]
+    assert caught.value.code == "PARSE_ERROR"
+    assert caught.value.details["item"] == {"n": "many"}
+    assert caught.value.details["offset"] == tail
+    assert isinstance(caught.value.__cause__, (pydantic.ValidationError, msgspec.ValidationError))
+
+
+def test_decode_and_type_exclude_each_other(json_url):
+    with ds.stream(json_url, live=False) as res, pytest.raises(TypeError):
+        list(res.iter_json(decode=len, type=DataMeter))
