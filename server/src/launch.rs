@@ -54,6 +54,7 @@ pub(crate) struct RoutePlan {
 
 /// What a route does.
 #[derive(Debug, Clone)]
+#[cfg_attr(not(feature = "bin"), allow(dead_code, reason = "only configuration files make the others"))]
 pub(crate) enum ActionPlan {
     /// Serves streams.
     Streams(Box<StreamsPlan>),

@@ -5,6 +5,7 @@ use percent_encoding::percent_decode_str;
 
 /// A condition on a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(not(feature = "bin"), allow(dead_code, reason = "only configuration files make the others"))]
 pub(crate) enum Matcher {
     /// The path matches one of these.
     Path(Vec<Pattern>),
@@ -51,6 +52,7 @@ impl Matcher {
     }
 }
 
+#[cfg_attr(not(feature = "bin"), allow(dead_code, reason = "only configuration files make the others"))]
 impl Pattern {
     /// A pattern for values that are compared exactly.
     pub(crate) fn exact_case(text: &str) -> Self {

@@ -1,0 +1,279 @@
+//! Reading, batch by batch, pulled by the host.
+
+use std::sync::Arc;
+
+use durable_streams::{
+    LiveMode, Offset,
+    protocol::retry::RetryNumbers,
+    reader::{Batch, Reader as CoreReader},
+    transport::ReplyHead,
+};
+use parking_lot::Mutex as StateMutex;
+use tokio::{
+    sync::{Mutex, oneshot},
+    task::JoinHandle,
+};
+
+use crate::{
+    CancelHandle,
+    call::cancellable,
+    client::span,
+    error::{ErrorInfo, header_pairs},
+    runtime,
+    stream::Stream,
+};
+
+/// Settings of a read; absent ones keep the core's defaults.
+#[derive(Debug, Clone, Default)]
+pub struct ReadConfig {
+    /// Where to start; absent or empty = the beginning.
+    pub offset: Option<String>,
+    /// How to go on at the tail.
+    pub live: LiveMode,
+    /// Cursor of an earlier live read.
+    pub cursor: Option<String>,
+    /// Entity tag of data that the caller holds for the start offset.
+    pub if_none_match: Option<String>,
+    /// Content type, for a live read from `now`.
+    pub content_type: Option<String>,
+    /// Headers of every request of this read.
+    pub headers: Vec<(String, String)>,
+    /// Query parameters of every request of this read.
+    pub params: Vec<(String, String)>,
+    /// Limit of every wait for the server. Units: ms.
+    pub timeout_ms: Option<f64>,
+    /// Bound of one batch of a byte stream. Units: bytes.
+    pub max_batch_bytes: Option<usize>,
+    /// Whether catch-up runs one batch ahead of the caller. Default: yes.
+    pub read_ahead: Option<bool>,
+    /// How requests are repeated.
+    pub retry: Option<RetryNumbers>,
+}
+
+/// How a host language spells a live mode.
+/// Errors: `INVALID_ARGUMENT` naming the value.
+pub fn live_mode(text: &str) -> Result<LiveMode, ErrorInfo> {
+    match text {
+        "off" | "false" | "none" => Ok(LiveMode::Off),
+        "auto" | "true" => Ok(LiveMode::Auto),
+        "long-poll" | "long_poll" => Ok(LiveMode::LongPoll),
+        "sse" => Ok(LiveMode::Sse),
+        other => Err(ErrorInfo::invalid("live", format!("{other:?} is none of off, auto, long-poll, sse"))),
+    }
+}
+
+/// Where a read stands, as of the last batch handed out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReadState {
+    /// Where to resume.
+    pub offset: String,
+    /// Cursor for a later live read.
+    pub cursor: Option<String>,
+    /// Everything available had been read.
+    pub up_to_date: bool,
+    /// The end of a closed stream was reached.
+    pub stream_closed: bool,
+    /// Status of the latest answer; 0 before the first.
+    pub status: u16,
+}
+
+/// A read. Clones pull from the same read; one pull runs at a time, others wait their turn.
+/// Dropping the future of a pull loses nothing.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    slot: Mutex<Slot>,
+    state: StateMutex<Seen>,
+    cancel: CancelHandle,
+    reads_ahead: bool,
+    url: String,
+    made_in: u64,
+}
+
+#[derive(Debug)]
+struct Seen {
+    state: ReadState,
+    answer: Option<Arc<ReplyHead>>,
+}
+
+type Pulled = (Box<CoreReader>, Result<Option<Batch>, ErrorInfo>);
+
+/// Where the core's reader is.
+#[derive(Debug)]
+enum Slot {
+    Idle(Box<CoreReader>),
+    /// On the way to the next batch, while the caller works on the last one.
+    Ahead(oneshot::Receiver<Pulled>, JoinHandle<()>),
+    Gone,
+}
+
+impl Reader {
+    /// Checks the settings; no I/O.
+    /// Errors: `INVALID_ARGUMENT` naming the setting.
+    pub fn open(stream: &Stream, config: ReadConfig) -> Result<Self, ErrorInfo> {
+        stream.check()?;
+        let start = config.offset.as_deref().map_or(Offset::Beginning, Offset::parse);
+        let mut builder = stream.core().read().offset(start.clone()).live_mode(config.live);
+        if let Some(cursor) = &config.cursor {
+            builder = builder.cursor(cursor.as_str());
+        }
+        if let Some(etag) = config.if_none_match {
+            builder = builder.if_none_match(etag);
+        }
+        if let Some(content_type) = config.content_type {
+            builder = builder.content_type(content_type);
+        }
+        for (name, value) in &config.headers {
+            builder = builder.header(name, value);
+        }
+        for (name, value) in config.params {
+            builder = builder.param(name, value);
+        }
+        if let Some(limit) = span("timeout", config.timeout_ms)? {
+            builder = builder.timeout(limit);
+        }
+        if let Some(bytes) = config.max_batch_bytes {
+            builder = builder.max_batch_bytes(bytes);
+        }
+        if let Some(numbers) = config.retry {
+            let policy = numbers.check(&durable_streams::RetryPolicy::DEFAULT);
+            builder = builder.retry(policy.map_err(durable_streams::Failure::from)?);
+        }
+        let state =
+            ReadState { offset: start.to_query_value().to_owned(), cursor: config.cursor, ..ReadState::default() };
+        Ok(Self {
+            inner: Arc::new(Inner {
+                slot: Mutex::new(Slot::Idle(Box::new(builder.reader()?))),
+                state: StateMutex::new(Seen { state, answer: None }),
+                cancel: CancelHandle::new(),
+                reads_ahead: config.read_ahead.unwrap_or(true),
+                url: stream.url().to_owned(),
+                made_in: runtime::generation(),
+            }),
+        })
+    }
+
+    /// The next batch, possibly without data; `None` when the read is over: up to date
+    /// without live, or at the end of a closed stream.
+    /// Errors: whatever stopped the read; the offset stays, and the next pull asks again.
+    /// `CANCELLED` when [`Reader::close`] comes meanwhile, `ALREADY_CLOSED` after it.
+    pub async fn next(&self) -> Result<Option<Batch>, ErrorInfo> {
+        let inner = &*self.inner;
+        runtime::check(inner.made_in, "reader")?;
+        if inner.cancel.is_cancelled() {
+            return Err(ErrorInfo::new(durable_streams::ErrorCode::AlreadyClosed, "the reader is closed"));
+        }
+        let outcome = cancellable(&inner.cancel, inner.pull()).await;
+        if inner.cancel.is_cancelled() {
+            inner.let_go();
+        }
+        outcome
+    }
+
+    /// Where the read stands, as of the last batch handed out.
+    pub fn state(&self) -> ReadState {
+        self.inner.state.lock().state.clone()
+    }
+
+    /// Headers of the answer the last batch came in.
+    pub fn headers(&self) -> Vec<(String, String)> {
+        let answer = self.inner.state.lock().answer.clone();
+        answer.map_or_else(Vec::new, |answer| header_pairs(&answer.headers))
+    }
+
+    /// The stream's content type as the last answer says.
+    pub fn content_type(&self) -> Option<String> {
+        let answer = self.inner.state.lock().answer.clone()?;
+        answer.headers.get(http::header::CONTENT_TYPE)?.to_str().ok().map(str::to_owned)
+    }
+
+    /// The stream's URL.
+    pub fn url(&self) -> &str {
+        &self.inner.url
+    }
+
+    /// Ends the read and aborts its connection, from any thread. A pull under way ends with
+    /// `CANCELLED`. Repeating does nothing.
+    pub fn close(&self) {
+        self.inner.cancel.cancel();
+        self.inner.let_go();
+    }
+
+    /// Whether the read was closed by the caller.
+    pub fn is_closed(&self) -> bool {
+        self.inner.cancel.is_cancelled()
+    }
+}
+
+impl Inner {
+    async fn pull(&self) -> Result<Option<Batch>, ErrorInfo> {
+        let mut slot = self.slot.lock().await;
+        let (reader, batch) = match &mut *slot {
+            Slot::Idle(reader) => {
+                // In place: the reader keeps its position when this future is dropped.
+                let batch = reader.next_batch().await.map_err(ErrorInfo::from);
+                let Slot::Idle(reader) = std::mem::replace(&mut *slot, Slot::Gone) else { return Ok(None) };
+                (reader, batch)
+            }
+            Slot::Ahead(pulled, _) => match pulled.await {
+                Ok(pulled) => pulled,
+                Err(_) => {
+                    *slot = Slot::Gone;
+                    return Err(ErrorInfo::cancelled());
+                }
+            },
+            Slot::Gone => return Ok(None),
+        };
+        self.note(&reader, &batch);
+        let goes_on = matches!(&batch, Ok(Some(batch)) if !batch.up_to_date && !batch.stream_closed);
+        *slot = if self.reads_ahead && goes_on { ahead(reader) } else { Slot::Idle(reader) };
+        batch
+    }
+
+    fn note(&self, reader: &CoreReader, batch: &Result<Option<Batch>, ErrorInfo>) {
+        let mut seen = self.state.lock();
+        seen.answer = reader.answer().cloned();
+        if let Ok(Some(batch)) = batch {
+            seen.state = ReadState {
+                offset: batch.next_offset.to_query_value().to_owned(),
+                cursor: batch.cursor.clone(),
+                up_to_date: batch.up_to_date,
+                stream_closed: seen.state.stream_closed || batch.stream_closed,
+                status: batch.status,
+            };
+        }
+    }
+
+    /// Drops the core's reader, unless a pull holds it; that one does it then.
+    fn let_go(&self) {
+        if let Ok(mut slot) = self.slot.try_lock()
+            && let Slot::Ahead(_, task) = std::mem::replace(&mut *slot, Slot::Gone)
+        {
+            task.abort();
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Slot::Ahead(_, task) = self.slot.get_mut() {
+            task.abort();
+        }
+    }
+}
+
+/// Fetches the next batch while the caller works on the last one. At most one.
+fn ahead(mut reader: Box<CoreReader>) -> Slot {
+    let Ok(handle) = runtime::handle() else { return Slot::Idle(reader) };
+    let (tell, told) = oneshot::channel();
+    let task = handle.spawn(async move {
+        let batch = reader.next_batch().await.map_err(ErrorInfo::from);
+        // Whoever waited is gone: so is the reader.
+        drop(tell.send((reader, batch)));
+    });
+    Slot::Ahead(told, task)
+}
