@@ -173,6 +173,17 @@ impl Producer {
         self.0.0.state.lock().pending_messages()
     }
 
+    /// Waits until the fate of every message taken is known, also of those taken meanwhile.
+    /// Tells no failure: the error callback and the next flush do.
+    pub async fn settled(&self) {
+        self.0.0.wait_for(|state| (state.pending_messages() == 0).then_some(())).await;
+    }
+
+    /// What the server said to the newest batch it acknowledged.
+    pub fn last_acknowledgement(&self) -> Option<Acknowledgement> {
+        self.0.0.state.lock().newest_acknowledgement().cloned()
+    }
+
     /// Batches sent and not yet answered for good.
     pub fn in_flight_batches(&self) -> usize {
         self.0.0.state.lock().window().in_flight()

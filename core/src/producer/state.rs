@@ -79,6 +79,8 @@ pub(crate) struct State {
     /// Someone needs to know the content type.
     wants_type: bool,
     close_unanswered: Option<Cause>,
+    /// Of the newest acknowledged batch, with the batch's number.
+    newest: Option<(u64, Acknowledgement)>,
     is_orphaned: bool,
 }
 
@@ -122,6 +124,7 @@ impl State {
             seal_below: 0,
             wants_type: false,
             close_unanswered: None,
+            newest: None,
             is_orphaned: false,
         }
     }
@@ -166,6 +169,11 @@ impl State {
     pub(super) fn pending_messages(&self) -> u64 {
         let taken = self.ledger.accepted().messages + self.staged.messages.len() as u64;
         taken.saturating_sub(self.ledger.settled().messages)
+    }
+
+    /// What the server said to the newest batch it acknowledged.
+    pub(super) fn newest_acknowledgement(&self) -> Option<&Acknowledgement> {
+        self.newest.as_ref().map(|(_, acknowledgement)| acknowledgement)
     }
 
     /// Whether messages are taken; the error says why not.
@@ -375,7 +383,12 @@ impl State {
         match event {
             Event::Acknowledged { batch, state, offset, is_duplicate, .. } => {
                 let (duplicate, epoch, seq) = (is_duplicate, state.epoch, state.seq);
-                self.ledger.store(batch, Acknowledgement { offset, duplicate, epoch, seq });
+                let acknowledgement = Acknowledgement { offset, duplicate, epoch, seq };
+                // Answers overtake each other.
+                if self.newest.as_ref().is_none_or(|(newest, _)| *newest <= batch) {
+                    self.newest = Some((batch, acknowledgement.clone()));
+                }
+                self.ledger.store(batch, acknowledgement);
                 None
             }
             Event::Failed { batches, failure, .. } => {

@@ -6,6 +6,13 @@ use std::borrow::Cow;
 use bytes::BufMut;
 use serde::Deserialize;
 
+/// Field with the offset to resume from.
+pub const NEXT_OFFSET_FIELD: &str = "streamNextOffset";
+/// Field with the cursor to echo.
+pub const CURSOR_FIELD: &str = "streamCursor";
+/// Field that tells that the stream is closed.
+pub const CLOSED_FIELD: &str = "streamClosed";
+
 /// What a control event says. Borrows from the event text where it can.
 /// Source: protocol.md §13.4.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -134,6 +141,13 @@ mod tests {
             };
             assert_eq!(ControlEvent::parse(event.to_json().as_bytes()), Ok(event));
         }
+    }
+
+    #[test]
+    fn the_named_fields_are_those_that_are_read() {
+        let text = format!(r#"{{"{NEXT_OFFSET_FIELD}":"7","{CURSOR_FIELD}":"1","{CLOSED_FIELD}":true}}"#);
+        let event = ControlEvent::parse(text.as_bytes()).expect("valid");
+        assert_eq!((&*event.next_offset, event.cursor.as_deref(), event.stream_closed), ("7", Some("1"), true));
     }
 
     #[test]

@@ -31,6 +31,23 @@ async fn close_follows_the_last_acknowledgement_and_is_sent_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_settled_producer_knows_what_the_server_said_last() {
+    let script = Scripted::new().reply(stored("0_1")).reply(ScriptedReply::status(404));
+    let producer = text(&script);
+    producer.settled().await;
+    assert_eq!(producer.last_acknowledgement(), None);
+    producer.append("1");
+    assert_eq!(producer.pending_messages(), 1);
+    producer.settled().await;
+    producer.append("2");
+    // A message that is given up is settled too.
+    producer.settled().await;
+    assert_eq!(producer.pending_messages(), 0);
+    let last = producer.last_acknowledgement().expect("one batch was stored");
+    assert_eq!((last.offset.expect("told").as_str(), last.epoch, last.seq), ("0_1", 0, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_bad_last_message_leaves_the_stream_open() {
     let script = Scripted::new().reply(closed());
     let producer = json(&script);
