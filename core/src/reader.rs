@@ -44,6 +44,7 @@ pub struct ReadBuilder {
     cursor: Option<String>,
     if_none_match: Option<String>,
     content_type: Option<String>,
+    settle_now: bool,
     prefetch: Option<bool>,
     max_batch_bytes: usize,
     retry: Option<RetryPolicy>,
@@ -64,6 +65,7 @@ impl DurableStream {
             cursor: None,
             if_none_match: None,
             content_type: None,
+            settle_now: false,
             prefetch: None,
             max_batch_bytes: ReadOptions::MAX_BATCH_BYTES,
             retry: None,
@@ -129,6 +131,13 @@ impl ReadBuilder {
     /// from a catch-up answer. Default: what the handle knows.
     pub fn content_type(mut self, content_type: impl Into<String>) -> Self {
         self.content_type = Some(content_type.into());
+        self
+    }
+
+    /// Whether a live read from `now` first asks where that is, so that the first answer comes
+    /// at once. Default: no, it waits for data with its first request.
+    pub fn settle_now(mut self, settle_now: bool) -> Self {
+        self.settle_now = settle_now;
         self
     }
 
@@ -198,6 +207,7 @@ impl ReadBuilder {
             cursor: self.cursor,
             framing: content_type.map(Framing::of),
             etag: self.if_none_match,
+            settle_now: self.settle_now,
             prefetch: self.prefetch.unwrap_or(defaults.prefetch),
             max_batch_bytes: self.max_batch_bytes,
             retry: self.retry.unwrap_or(self.stream.exchange().retry),

@@ -36,6 +36,9 @@ pub struct ReadConfig {
     pub if_none_match: Option<String>,
     /// Content type, for a live read from `now`.
     pub content_type: Option<String>,
+    /// Whether a live read from `now` asks first where that is, so that its first batch comes
+    /// at once.
+    pub settle_now: bool,
     /// Headers of every request of this read.
     pub headers: Vec<(String, String)>,
     /// Query parameters of every request of this read.
@@ -117,7 +120,8 @@ impl Reader {
     pub fn open(stream: &Stream, config: ReadConfig) -> Result<Self, ErrorInfo> {
         stream.check()?;
         let start = config.offset.as_deref().map_or(Offset::Beginning, Offset::parse);
-        let mut builder = stream.core().read().offset(start.clone()).live_mode(config.live);
+        let mut builder =
+            stream.core().read().offset(start.clone()).live_mode(config.live).settle_now(config.settle_now);
         if let Some(cursor) = &config.cursor {
             builder = builder.cursor(cursor.as_str());
         }

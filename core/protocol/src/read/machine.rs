@@ -63,7 +63,8 @@ pub struct ReadMachine {
     latency: Option<Duration>,
     sse_given_up: bool,
     stale_answers: u32,
-    /// A wait at `now` ended without an answer: settle where `now` is before waiting again.
+    /// The caller wishes it, or a wait at `now` ended without an answer: settle where `now` is
+    /// before waiting.
     now_is_unsettled: bool,
     /// Bytes behind `offset` that the caller already has, of an answer handed out in pieces.
     handed_out: usize,
@@ -161,7 +162,7 @@ impl ReadMachine {
             latency: None,
             sse_given_up: false,
             stale_answers: 0,
-            now_is_unsettled: false,
+            now_is_unsettled: options.settle_now && options.offset.is_now(),
             handed_out: 0,
             phase: Phase::Ready,
             ahead: Ahead::None,

@@ -46,6 +46,9 @@ pub struct ReadOptions {
     pub framing: Option<Framing>,
     /// Entity tag of data the caller already holds for `offset`; sent once.
     pub etag: Option<String>,
+    /// Whether a live read from `now` first asks where that is, which an answer tells at once,
+    /// and only then waits: for callers who want an answer before there is data.
+    pub settle_now: bool,
     /// Whether a catch-up asks for the next part while the current one is still coming.
     /// At most one answer ahead. Off means: a part is fetched once the one before was taken.
     pub prefetch: bool,
@@ -70,6 +73,7 @@ impl ReadOptions {
             cursor: None,
             framing: None,
             etag: None,
+            settle_now: false,
             prefetch: !live.is_live(),
             max_batch_bytes: Self::MAX_BATCH_BYTES,
             retry: RetryPolicy::DEFAULT,

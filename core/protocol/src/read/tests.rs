@@ -424,6 +424,18 @@ fn now_goes_straight_to_the_live_request() {
 }
 
 #[test]
+fn now_is_settled_first_when_the_caller_wants_an_answer_at_once() {
+    let options = ReadOptions { settle_now: true, ..ReadOptions::new(Offset::Now, LiveMode::Auto) };
+    let mut rig = Rig::new(options);
+    assert_eq!(rig.sends(), "offset=now");
+    rig.answers(200, &[TEXT, next("3"), UP_TO_DATE], "");
+    rig.batch();
+    assert_eq!(rig.sends(), "live=sse&offset=3");
+    let mut elsewhere = Rig::new(ReadOptions { settle_now: true, ..ReadOptions::new("5".into(), LiveMode::Sse) });
+    assert_eq!(elsewhere.sends(), "offset=5");
+}
+
+#[test]
 fn no_content_updates_offset_and_cursor_and_is_no_end() {
     let mut rig = Rig::from("now", LiveMode::LongPoll);
     rig.sends();
