@@ -63,6 +63,11 @@ impl AdapterCommand {
         Self { words, timeout }
     }
 
+    /// The command that introduces a server, and makes an adapter forget everything else.
+    pub fn init(&self, server_url: &str) -> Value {
+        json!({"type": "init", "serverUrl": server_url, "timeoutMs": self.timeout.as_millis() as u64})
+    }
+
     /// Starts the adapter and introduces the server to it.
     pub async fn start(&self, server_url: &str) -> Result<Adapter, AdapterError> {
         let shown = self.words.join(" ");
@@ -89,8 +94,7 @@ impl AdapterCommand {
         });
         let mut adapter =
             Adapter { child, stdin, lines, name: String::new(), version: String::new(), features: BTreeSet::new() };
-        let init = json!({"type": "init", "serverUrl": server_url, "timeoutMs": self.timeout.as_millis() as u64});
-        let answer = adapter.command(&init, self.timeout).await?;
+        let answer = adapter.command(&self.init(server_url), self.timeout).await?;
         adapter.introduce(&answer)?;
         Ok(adapter)
     }
@@ -215,6 +219,10 @@ fn shape(command: &str, result: &Value) -> Result<(), String> {
         | "idempotent-close"
         | "idempotent-detach" => has("status", Value::is_u64)?,
         "close" => has("finalOffset", Value::is_string)?,
+        "read" if fields.contains_key("results") => {
+            let results = fields["results"].as_array().ok_or("`results` must be a list")?;
+            results.iter().try_for_each(|result| shape(command, result))?;
+        }
         "read" => {
             has("status", Value::is_u64)?;
             has("offset", Value::is_string)?;

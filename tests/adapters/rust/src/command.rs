@@ -32,6 +32,7 @@ pub(crate) struct Command {
     pub(crate) wait_for_up_to_date: bool,
     pub(crate) cursor: Option<String>,
     pub(crate) if_none_match: Option<String>,
+    pub(crate) readers: Option<usize>,
     // Producers.
     pub(crate) producer_id: Option<String>,
     pub(crate) producer_epoch: Option<u64>,

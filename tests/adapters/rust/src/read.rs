@@ -10,11 +10,19 @@ use crate::{
     command::Command,
     oneshot::set,
     outcome::{Outcome, Problem},
-    session::Session,
+    session::{Sent, Session},
 };
 
 const MAX_CHUNKS: usize = 100;
 const TIMEOUT_MS: u64 = 5000;
+
+/// When a read stops.
+#[derive(Clone, Copy)]
+struct Limits {
+    timeout: Duration,
+    max_chunks: usize,
+    wait_for_up_to_date: bool,
+}
 
 /// What a read has collected.
 struct Collected {
@@ -26,7 +34,31 @@ struct Collected {
     cursor: Option<String>,
 }
 
+/// One read, or `readers` of the same at once.
 pub(crate) async fn read(session: &mut Session, command: &Command) -> Outcome {
+    let limits = Limits {
+        timeout: Duration::from_millis(command.timeout_ms.unwrap_or(TIMEOUT_MS)),
+        max_chunks: command.max_chunks.unwrap_or(MAX_CHUNKS),
+        wait_for_up_to_date: command.wait_for_up_to_date,
+    };
+    let from = command.offset.as_deref().unwrap_or("-1");
+    let Some(count) = command.readers else {
+        let (reader, sent) = reader(session, command)?;
+        let collected = run(reader, limits, from.to_owned()).await;
+        session.keep_counts(&sent);
+        return Ok(result(collected?, &sent));
+    };
+    let mut reads = tokio::task::JoinSet::new();
+    for _ in 0..count {
+        let (reader, sent) = reader(session, command)?;
+        let from = from.to_owned();
+        reads.spawn(async move { Ok(result(run(reader, limits, from).await?, &sent)) });
+    }
+    let results = reads.join_all().await.into_iter().collect::<Result<Vec<_>, Problem>>()?;
+    Ok(json!({"type": "read", "success": true, "results": results}))
+}
+
+fn reader(session: &mut Session, command: &Command) -> Result<(Reader, Sent), Problem> {
     let live = match &command.live {
         Value::Null | Value::Bool(false) => LiveMode::Off,
         Value::Bool(true) => LiveMode::Auto,
@@ -50,34 +82,37 @@ pub(crate) async fn read(session: &mut Session, command: &Command) -> Outcome {
     for (name, value) in &command.headers {
         builder = builder.header(name, value);
     }
-    let mut reader = builder.reader()?;
+    Ok((builder.reader()?, sent))
+}
+
+/// Reads until a limit is reached, and leaves nothing open.
+async fn run(mut reader: Reader, limits: Limits, from: String) -> Result<Collected, Failure> {
     let mut collected = Collected {
         chunks: Vec::new(),
         status: None,
-        offset: command.offset.clone().unwrap_or_else(|| "-1".to_owned()),
+        offset: from,
         // If nothing ever arrives, there is nothing the reader is behind of.
         up_to_date: true,
         stream_closed: false,
         cursor: None,
     };
-    let timeout = Duration::from_millis(command.timeout_ms.unwrap_or(TIMEOUT_MS));
-    let outcome = tokio::time::timeout(timeout, collect(&mut reader, command, &mut collected)).await;
-    // Ends what is still open before the answer is written.
-    drop(reader);
-    session.keep_counts(&sent);
-    if let Ok(ended) = outcome {
-        ended?;
+    match tokio::time::timeout(limits.timeout, collect(&mut reader, limits, &mut collected)).await {
+        Ok(Err(failure)) => Err(failure),
+        // Running out of time is a success with what there is.
+        Ok(Ok(())) | Err(_) => Ok(collected),
     }
+}
+
+fn result(collected: Collected, sent: &Sent) -> Value {
     let mut result = json!({"type": "read", "success": true, "status": collected.status.unwrap_or(200),
         "chunks": collected.chunks, "offset": collected.offset, "upToDate": collected.up_to_date,
         "streamClosed": collected.stream_closed});
     set(&mut result, "cursor", collected.cursor);
     sent.tell(&mut result);
-    Ok(result)
+    result
 }
 
-async fn collect(reader: &mut Reader, command: &Command, collected: &mut Collected) -> Result<(), Failure> {
-    let max_chunks = command.max_chunks.unwrap_or(MAX_CHUNKS);
+async fn collect(reader: &mut Reader, limits: Limits, collected: &mut Collected) -> Result<(), Failure> {
     while let Some(batch) = reader.next_batch().await? {
         if !batch.is_empty {
             let offset = batch.next_offset.as_str();
@@ -91,8 +126,8 @@ async fn collect(reader: &mut Reader, command: &Command, collected: &mut Collect
         collected.up_to_date = batch.up_to_date;
         collected.stream_closed = batch.stream_closed;
         collected.cursor = batch.cursor;
-        let is_caught_up = command.wait_for_up_to_date && batch.up_to_date;
-        if collected.chunks.len() >= max_chunks || is_caught_up || batch.stream_closed {
+        let is_caught_up = limits.wait_for_up_to_date && batch.up_to_date;
+        if collected.chunks.len() >= limits.max_chunks || is_caught_up || batch.stream_closed {
             break;
         }
     }

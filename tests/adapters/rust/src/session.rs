@@ -47,7 +47,12 @@ enum Kind {
     RequestCounter,
     Timestamp,
     Token(String),
+    /// Fails with this reason instead of giving a value.
+    Failing(String),
 }
+
+/// What a provider gives, or why it cannot.
+type Given<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// Dynamic values of one command: what is sent, and what was.
 #[derive(Default)]
@@ -74,7 +79,8 @@ impl Session {
                 "batching": true, "sse": true, "longPoll": true, "auto": true, "streaming": true,
                 "dynamicHeaders": true, "retryOptions": true, "batchItems": true, "strictZeroValidation": true,
                 "configure": true, "etag": true, "cursor": true, "fork": true, "producerRestart": true,
-                "requestCounter": true, "errorDetails": true, "appendProducer": true,
+                "requestCounter": true, "errorDetails": true, "appendProducer": true, "readers": true,
+                "failingProvider": true,
             },
         }))
     }
@@ -116,8 +122,9 @@ impl Session {
         }));
         let (for_headers, for_params) = (Arc::clone(&values), Arc::clone(&values));
         let client = self.client()?.to_builder();
-        let client = client.header_provider(move || lock(&for_headers).next_headers());
-        let client = client.param_provider(move || lock(&for_params).next_params()).build()?;
+        let client = client.header_provider_async(move || std::future::ready(lock(&for_headers).next_headers()));
+        let client = client.param_provider_async(move || std::future::ready(lock(&for_params).next_params()));
+        let client = client.build()?;
         Ok((self.stream_of(&client, command)?, Sent(values)))
     }
 
@@ -184,6 +191,7 @@ fn set(all: &mut Vec<Dynamic>, command: &Command) -> Result<(), Problem> {
         "request-counter" => Kind::RequestCounter,
         "timestamp" => Kind::Timestamp,
         "token" => Kind::Token(command.initial_value.clone().unwrap_or_default()),
+        "failing" => Kind::Failing(command.initial_value.clone().unwrap_or_default()),
         other => return Err(Problem::not_supported(format!("there is no valueType {other:?}"))),
     };
     all.retain(|dynamic| dynamic.name != command.name);
@@ -204,25 +212,25 @@ impl Sent {
 }
 
 impl Values {
-    fn next_headers(&mut self) -> HeaderMap {
-        self.headers_sent = self.headers.iter_mut().map(Dynamic::next).collect();
+    fn next_headers(&mut self) -> Given<HeaderMap> {
+        self.headers_sent = self.headers.iter_mut().map(Dynamic::next).collect::<Given<_>>()?;
         let mut map = HeaderMap::new();
         for (name, value) in &self.headers_sent {
             if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_str(value)) {
                 map.insert(name, value);
             }
         }
-        map
+        Ok(map)
     }
 
-    fn next_params(&mut self) -> Vec<(String, String)> {
-        self.params_sent = self.params.iter_mut().map(Dynamic::next).collect();
-        self.params_sent.clone()
+    fn next_params(&mut self) -> Given<Vec<(String, String)>> {
+        self.params_sent = self.params.iter_mut().map(Dynamic::next).collect::<Given<_>>()?;
+        Ok(self.params_sent.clone())
     }
 }
 
 impl Dynamic {
-    fn next(&mut self) -> (String, String) {
+    fn next(&mut self) -> Given<(String, String)> {
         let value = match &self.kind {
             Kind::Counter => self.count.to_string(),
             Kind::RequestCounter => {
@@ -234,8 +242,9 @@ impl Dynamic {
                 now.as_millis().to_string()
             }
             Kind::Token(token) => token.clone(),
+            Kind::Failing(reason) => return Err(reason.as_str().into()),
         };
-        (self.name.clone(), value)
+        Ok((self.name.clone(), value))
     }
 }
 

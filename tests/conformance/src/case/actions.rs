@@ -93,6 +93,7 @@ pub static ACTIONS: &[Action] = &[
         fields: &[
             path(),
             Field { name: "items", kind: Kind::BatchItems, vars: true, required: true },
+            field("times", Kind::Count),
             PRODUCER_ID,
             EPOCH,
             AUTO_CLAIM,
@@ -122,6 +123,7 @@ pub static ACTIONS: &[Action] = &[
             field("as", Kind::Text),
             vars("cursor", Kind::Text),
             vars("ifNoneMatch", Kind::Text),
+            field("readers", Kind::Count),
         ],
     },
     Action { name: "await", by: By::Runner, fields: &[required("ref", Kind::Text)] },
@@ -195,9 +197,10 @@ pub static ACTIONS: &[Action] = &[
     Action {
         name: "set-dynamic-param",
         by: By::Adapter,
-        fields: &[required("name", Kind::Text), required("valueType", Kind::Text)],
+        fields: &[required("name", Kind::Text), required("valueType", Kind::Text), field("initialValue", Kind::Text)],
     },
     Action { name: "clear-dynamic", by: By::Adapter, fields: &[] },
+    Action { name: "reset", by: By::Silent, fields: &[] },
     Action { name: "validate", by: By::Adapter, fields: &[required("target", Kind::Any)] },
     Action {
         name: "configure",
@@ -268,6 +271,7 @@ pub static EXPECTATIONS: &[Field] = &[
     field("dataContainsAll", Kind::Texts),
     field("dataExact", Kind::Texts),
     field("messages", Kind::Any),
+    field("countedTo", Kind::Count),
     field("bytes", Kind::Base64),
     vars("sameDataAs", Kind::Text),
     field("dataLength", Kind::Count),

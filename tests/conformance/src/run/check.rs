@@ -112,6 +112,7 @@ fn one(key: &str, node: &Node, result: &Value, took: Duration) -> Result<(), Str
         }
         "dataExact" => equal(&chunks(result)?.iter().map(|chunk| chunk["data"].clone()).collect(), &wanted),
         "messages" => equal(&messages(result)?, &wanted),
+        "countedTo" => counted(result, wanted.as_u64().unwrap_or_default()),
         "bytes" => {
             let wanted = STANDARD.decode(wanted.as_str().unwrap_or_default()).map_err(|error| error.to_string())?;
             let bytes = bytes(result)?;
@@ -225,6 +226,22 @@ fn messages(result: &Value) -> Result<Value, String> {
     Ok(all.into())
 }
 
+/// Whether the messages of a JSON stream, or the lines of another, are the numbers from 0 to
+/// below a limit, in order.
+fn counted(result: &Value, limit: u64) -> Result<(), String> {
+    let text = joined(result)?;
+    let found: Vec<String> = if text.starts_with('[') {
+        messages(result)?.as_array().into_iter().flatten().map(Value::to_string).collect()
+    } else {
+        text.lines().map(str::to_owned).collect()
+    };
+    let wrong = (0..limit).zip(&found).find(|(number, found)| number.to_string() != **found);
+    match wrong {
+        Some((number, found)) => Err(format!("where {number} should be there is {}", shown(&found.as_str().into()))),
+        None => equal(&found.len().into(), &limit.into()),
+    }
+}
+
 fn offset(result: &Value) -> Option<&str> {
     result["offset"].as_str().or_else(|| result["finalOffset"].as_str())
 }
@@ -311,6 +328,21 @@ mod tests {
         assert_eq!(verdict("{messages: [1, {a: 2}]}", read(&["[1]", "[{\"a\":2}]"])), Ok(()));
         assert!(verdict("{messages: [1]}", read(&["1"])).is_err());
         assert_eq!(verdict("{bytes: YWI=}", read(&["ab"])), Ok(()));
+    }
+
+    #[test]
+    fn counting_finds_what_is_missing_doubled_or_out_of_order() {
+        for (chunks, good) in [
+            (&["[0,1]", "[2]"][..], true),
+            (&["0\n1\n2\n"], true),
+            (&["[0,1]"], false),
+            (&["[0,1,1,2]"], false),
+            (&["[0,2,1]"], false),
+            (&["[0,1,2,3]"], false),
+            (&[], false),
+        ] {
+            assert_eq!(verdict("{countedTo: 3}", read(chunks)).is_ok(), good, "{chunks:?}");
+        }
     }
 
     #[test]

@@ -44,6 +44,8 @@ pub struct World<'w> {
 
 struct Background {
     name: String,
+    /// How many read at once, if that was asked for.
+    readers: Option<u64>,
     since: Instant,
     /// When it must have answered.
     timeout: Duration,
@@ -106,8 +108,29 @@ impl<'w> World<'w> {
         if self.lenience.is_some_and(|lenience| lenience.accepts(operation.action.name, &result)) {
             return Ok(());
         }
-        check::check(&operation.expect, &result, started.elapsed(), &self.vars)?;
-        check::capture(&operation.expect, &result, &mut self.vars)?;
+        self.judge(operation, operation.count("readers"), &result, started.elapsed())
+    }
+
+    /// Checks a result, and remembers what is asked for; of many readers each one's.
+    fn judge(
+        &mut self,
+        operation: &Operation,
+        readers: Option<u64>,
+        result: &Value,
+        took: Duration,
+    ) -> Result<(), StepError> {
+        let results = match (readers, result["results"].as_array()) {
+            (Some(readers), Some(results)) if results.len() as u64 == readers => results.as_slice(),
+            (Some(_), Some(results)) => return Err(StepError::Wrong(format!("only {} readers", results.len()))),
+            _ => std::slice::from_ref(result),
+        };
+        for (index, one) in results.iter().enumerate() {
+            check::check(&operation.expect, one, took, &self.vars).map_err(|why| match readers {
+                Some(readers) => format!("reader {} of {readers}: {why}", index + 1),
+                None => why,
+            })?;
+            check::capture(&operation.expect, one, &mut self.vars)?;
+        }
         Ok(())
     }
 
@@ -148,7 +171,8 @@ impl<'w> World<'w> {
         }
         self.adapter.send(&command).await?;
         let timeout = self.timeout_of(&command);
-        self.background = Some(Background { name: name.to_owned(), since: Instant::now(), timeout });
+        let readers = operation.count("readers");
+        self.background = Some(Background { name: name.to_owned(), readers, since: Instant::now(), timeout });
         Ok(())
     }
 
@@ -160,9 +184,7 @@ impl<'w> World<'w> {
         if let Some(mutant) = self.wire.mutant() {
             mutant.result(&mut result);
         }
-        check::check(&operation.expect, &result, background.since.elapsed(), &self.vars)?;
-        check::capture(&operation.expect, &result, &mut self.vars)?;
-        Ok(())
+        self.judge(operation, background.readers, &result, background.since.elapsed())
     }
 
     async fn append_batch(&mut self, operation: &Operation) -> Result<Value, StepError> {
@@ -196,7 +218,7 @@ impl<'w> World<'w> {
         let mut command = Map::new();
         command.insert("type".to_owned(), name.into());
         for (field, node) in &operation.fields {
-            if matches!(field.name, "as" | "background" | "json" | "binaryData" | "items") {
+            if matches!(field.name, "as" | "background" | "json" | "binaryData" | "items" | "times") {
                 continue;
             }
             let node = if field.vars { self.vars.fill_node(node)? } else { node.clone() };
@@ -234,9 +256,14 @@ impl<'w> World<'w> {
                     command.remove("data");
                 }
                 if name == "idempotent-append-batch" {
-                    let items: Vec<_> =
-                        items(operation).iter().map(|item| self.item(item)).collect::<Result<_, _>>()?;
-                    command.insert("items".to_owned(), items.into());
+                    let mut all = Vec::new();
+                    for index in 0..operation.count("times").unwrap_or(1) {
+                        self.vars.set("index", index);
+                        for item in items(operation) {
+                            all.push(self.item(item)?);
+                        }
+                    }
+                    command.insert("items".to_owned(), all.into());
                 }
             }
             "close" => {
@@ -272,6 +299,11 @@ impl<'w> World<'w> {
                 self.vars.set(operation.text("name").unwrap_or_default(), value.repeat(times));
             }
             "assert" => self.assert(operation)?,
+            "reset" => {
+                let init = self.how.init(&self.wire.url());
+                let result = self.ask(&init).await?;
+                check::check(&[], &result, Duration::ZERO, &self.vars)?;
+            }
             "inject-error" => self.inject(operation).await?,
             "clear-errors" => {
                 self.wire.clear_rules();
