@@ -1,0 +1,141 @@
+//! Reads: each pull is one promise and hands over one batch.
+
+use std::sync::Arc;
+
+use durable_streams::reader::Batch;
+use durable_streams_bindings::reader::{ReadConfig, Reader, live_mode};
+use napi::{Env, bindgen_prelude::Unknown};
+use napi_derive::napi;
+
+use crate::{
+    cancel::Cancel,
+    error::thrown,
+    js_loop::Link,
+    payload::Payload,
+    stream::{JsStream, RetrySettings},
+};
+
+/// Settings of a read.
+#[napi(object, object_to_js = false)]
+#[derive(Debug)]
+pub struct ReadSettings {
+    /// Where to start.
+    pub offset: Option<String>,
+    /// `off`, `auto`, `long-poll` or `sse`.
+    pub live: String,
+    /// Cursor of an earlier live read.
+    pub cursor: Option<String>,
+    /// Entity tag of data that the caller holds for the start offset.
+    pub if_none_match: Option<String>,
+    /// Content type, for a live read from `now`.
+    pub content_type: Option<String>,
+    /// Headers of every request of this read.
+    pub headers: Vec<(String, String)>,
+    /// Query parameters of every request of this read.
+    pub params: Vec<(String, String)>,
+    /// Limit of every wait for the server. Units: ms.
+    pub timeout_ms: Option<f64>,
+    /// How requests are repeated.
+    pub retry: RetrySettings,
+}
+
+/// One batch. `data` is a string on a JSON stream, else a `Uint8Array`.
+#[napi(object, object_from_js = false)]
+#[derive(Debug)]
+pub struct ReadBatch {
+    /// The data: one JSON array as text, or bytes.
+    pub data: Payload,
+    /// Whether `data` is JSON.
+    pub is_json: bool,
+    /// Whether there is nothing to deliver.
+    pub is_empty: bool,
+    /// Where to resume after this batch.
+    pub offset: String,
+    /// Everything available has been read.
+    pub up_to_date: bool,
+    /// The stream is closed and this is its end.
+    pub stream_closed: bool,
+    /// Cursor for a later live read.
+    pub cursor: Option<String>,
+    /// HTTP status of the answer.
+    pub status: u32,
+}
+
+/// A read.
+#[napi(js_name = "NativeReader")]
+#[derive(Debug)]
+pub struct JsReader {
+    link: Arc<Link>,
+    inner: Reader,
+}
+
+#[napi]
+impl JsStream {
+    /// A read, without any I/O.
+    #[napi]
+    pub fn read(&self, settings: ReadSettings) -> napi::Result<JsReader> {
+        let open = || {
+            let config = ReadConfig {
+                offset: settings.offset,
+                live: live_mode(&settings.live)?,
+                cursor: settings.cursor,
+                if_none_match: settings.if_none_match,
+                content_type: settings.content_type,
+                // `stream()` resolves with the first answer, so there must be one.
+                settle_now: true,
+                headers: settings.headers,
+                params: settings.params,
+                timeout_ms: settings.timeout_ms,
+                max_batch_bytes: None,
+                read_ahead: None,
+                retry: Some(settings.retry.into()),
+            };
+            Reader::open(&self.inner, config)
+        };
+        let inner = open().map_err(|info| thrown(&info))?;
+        Ok(JsReader { link: Arc::clone(&self.link), inner })
+    }
+}
+
+#[napi]
+impl JsReader {
+    /// The next batch; `null` when the read is over.
+    #[napi]
+    pub fn next(&self, env: Env, cancel: Option<&Cancel>) -> napi::Result<Unknown<'static>> {
+        let reader = self.inner.clone();
+        self.link.start(env, async move { Ok(reader.next().await?.map(ReadBatch::from)) }, cancel)
+    }
+
+    /// Headers of the answer the last batch came in.
+    #[napi]
+    pub fn headers(&self) -> Vec<(String, String)> {
+        self.inner.headers()
+    }
+
+    /// The stream's content type as the last answer says.
+    #[napi]
+    pub fn content_type(&self) -> Option<String> {
+        self.inner.content_type()
+    }
+
+    /// Ends the read and aborts its connection. A pull under way is cancelled.
+    #[napi]
+    pub fn close(&self) {
+        self.inner.close();
+    }
+}
+
+impl From<Batch> for ReadBatch {
+    fn from(batch: Batch) -> Self {
+        Self {
+            data: if batch.is_json { Payload::text(batch.data) } else { Payload::bytes(batch.data) },
+            is_json: batch.is_json,
+            is_empty: batch.is_empty,
+            offset: batch.next_offset.to_query_value().to_owned(),
+            up_to_date: batch.up_to_date,
+            stream_closed: batch.stream_closed,
+            cursor: batch.cursor,
+            status: batch.status.into(),
+        }
+    }
+}
