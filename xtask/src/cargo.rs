@@ -25,16 +25,20 @@ pub(crate) enum Profile {
 /// A cargo command of the toolchain that runs this program, without what `cargo run` told
 /// this program about its own package: build scripts that look at it would run again.
 pub(crate) fn cargo() -> Command {
-    let mut cargo = command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    without_our_package(command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())))
+}
+
+/// The same for a program that calls cargo itself.
+pub(crate) fn without_our_package(mut program: Command) -> Command {
     for (name, _) in std::env::vars_os() {
         let is_about_xtask = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_", "CARGO_PRIMARY_"]
             .iter()
             .any(|prefix| name.to_string_lossy().starts_with(prefix));
         if is_about_xtask {
-            cargo.env_remove(name);
+            program.env_remove(name);
         }
     }
-    cargo
+    program
 }
 
 /// Builds a program of this workspace and returns where it is.

@@ -48,6 +48,13 @@ pub(crate) struct Options {
     check: bool,
 }
 
+impl Options {
+    /// This language through all cases, on our own server.
+    pub(crate) fn of(language: Language) -> Self {
+        Self { language: Some(language), ..Self::default() }
+    }
+}
+
 /// Runs the kit.
 pub(crate) fn run(options: &Options, url: Option<&str>) -> Outcome<Tally> {
     let kit = kit()?;

@@ -11,6 +11,7 @@ use clap::ValueEnum;
 use crate::{
     cargo::{self, Profile},
     process::Outcome,
+    python,
 };
 
 /// A language with an adapter.
@@ -18,6 +19,10 @@ use crate::{
 pub(crate) enum Language {
     /// `tests/adapters/rust`.
     Rust,
+    /// `python/adapter`, awaiting.
+    Python,
+    /// `python/adapter`, blocking.
+    PythonSync,
 }
 
 impl Language {
@@ -27,6 +32,8 @@ impl Language {
             Self::Rust => {
                 cargo::build("durable-streams-adapter", "durable-streams-adapter-rust", Profile::Dev).map(Adapter::new)
             }
+            Self::Python => python::adapter("--async"),
+            Self::PythonSync => python::adapter("--sync"),
         }
     }
 }

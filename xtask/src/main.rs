@@ -19,6 +19,7 @@ mod interop;
 mod language;
 mod lint;
 mod process;
+mod python;
 mod server;
 mod sim;
 mod tally;

@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use crate::{
     cargo, conformance, conformance_client, crash, e2e, interop, lint,
     process::{Failure, Outcome},
+    python,
     tally::Tally,
     tidy,
 };
@@ -30,6 +31,8 @@ pub(crate) enum Part {
     Conformance,
     /// The conformance kit: every language's client, and clients broken on purpose.
     Client,
+    /// The Python wheel, installed; alone also the conformance kit.
+    Python,
 }
 
 /// Runs one part or all, prints a summary, and closes with the totals alone on a line.
@@ -42,7 +45,8 @@ pub(crate) fn run(only: Option<Part>) -> Outcome<()> {
         }
         println!("\n=== {part:?}");
         let started = Instant::now();
-        let tally = execute(*part).unwrap_or_else(|failure| Tally::of(&format!("{part:?}"), Err(failure)));
+        let tally =
+            execute(*part, only.is_some()).unwrap_or_else(|failure| Tally::of(&format!("{part:?}"), Err(failure)));
         let line = format!("{:<12} {:>5} passed {:>4} failed", format!("{part:?}"), tally.passed, tally.failures.len());
         summary.push(format!("{line} {:>6} s", started.elapsed().as_secs()));
         total += tally;
@@ -52,7 +56,7 @@ pub(crate) fn run(only: Option<Part>) -> Outcome<()> {
     if total.failures.is_empty() { Ok(()) } else { Err(Failure::from("tests failed")) }
 }
 
-fn execute(part: Part) -> Outcome<Tally> {
+fn execute(part: Part, alone: bool) -> Outcome<Tally> {
     match part {
         Part::Tidy => tidy::run(),
         Part::Lint => lint::run(),
@@ -62,5 +66,6 @@ fn execute(part: Part) -> Outcome<Tally> {
         Part::Interop => interop::run(),
         Part::Conformance => conformance::run(None, None, None),
         Part::Client => conformance_client::run_all(),
+        Part::Python => python::run(alone),
     }
 }

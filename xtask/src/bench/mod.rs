@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use crate::process::{Outcome, peers};
 
 mod client;
+mod python;
 mod server;
 mod table;
 
@@ -16,6 +17,8 @@ pub(crate) enum Subject {
     Server,
     /// Our client beside bare reqwest and npm `@durable-streams/client` 0.2.7.
     Client,
+    /// Our Python package beside PyPI `durable-streams` 0.1.0, httpx with json, and our Rust client.
+    Python,
 }
 
 /// How long to measure.
@@ -44,6 +47,7 @@ pub(crate) fn run(subject: Subject, options: &Options) -> Outcome<()> {
     let table = match subject {
         Subject::Server => server::run(options)?,
         Subject::Client => client::run(options)?,
+        Subject::Python => python::run(options)?,
     };
     println!("\n{table}");
     Ok(())
