@@ -4,10 +4,12 @@ Commands are written once, as coroutines. Without an event loop nothing in them 
 the blocking mode runs them in one step.
 """
 
+import concurrent.futures
 import contextlib
 import inspect
 import signal
 import sys
+import threading
 
 import durable_streams as ds
 
@@ -22,14 +24,14 @@ class SyncMode:
     def run(self, serve):
         self._deadline_applies = False
         signal.signal(signal.SIGALRM, self._on_alarm)
-        try:
-            serve(self).send(None)
-        except StopIteration:
-            return
-        raise RuntimeError("a command waited for an event loop")
+        in_one_step(serve(self))
 
     async def next_line(self):
         return sys.stdin.readline()
+
+    async def together(self, count, work):
+        with concurrent.futures.ThreadPoolExecutor(count) as threads:
+            return list(threads.map(lambda _: in_one_step(work()), range(count)))
 
     async def settle(self, value):
         return value
@@ -44,9 +46,33 @@ class SyncMode:
     def dynamic(self, function):
         return function
 
-    @contextlib.contextmanager
-    def at_most(self, seconds):
+    def at_most(self, seconds, opened):
         """Ends the block after that time, without an error, wherever the client blocks."""
+        is_main = threading.current_thread() is threading.main_thread()
+        return self._interrupted(seconds) if is_main else self._closed(seconds, opened)
+
+    @contextlib.contextmanager
+    def _closed(self, seconds, opened):
+        """Other threads get no signals: what they read is closed under them."""
+        is_over = threading.Event()
+
+        def close():
+            is_over.set()
+            for response in opened:
+                response.close()
+
+        timer = threading.Timer(seconds, close)
+        timer.start()
+        try:
+            yield
+        except ds.DurableStreamError:
+            if not is_over.is_set():
+                raise
+        finally:
+            timer.cancel()
+
+    @contextlib.contextmanager
+    def _interrupted(self, seconds):
         self._deadline_applies = True
         signal.setitimer(signal.ITIMER_REAL, seconds)
         try:
@@ -62,6 +88,15 @@ class SyncMode:
         if self._deadline_applies:
             self._deadline_applies = False
             raise _DeadlineReached
+
+
+def in_one_step(coroutine):
+    """The result of a coroutine in which nothing suspends."""
+    try:
+        coroutine.send(None)
+    except StopIteration as finished:
+        return finished.value
+    raise RuntimeError("a command waited for an event loop")
 
 
 # Not an `Exception`: nothing between the client and the block may take it for a failure.
@@ -93,6 +128,19 @@ class AsyncMode:
         # The loop keeps running, as it would in a program.
         return await anyio.to_thread.run_sync(sys.stdin.readline)
 
+    async def together(self, count, work):
+        import anyio
+
+        results = []
+
+        async def one():
+            results.append(await work())
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(count):
+                tasks.start_soon(one)
+        return results
+
     async def settle(self, value):
         return await value if inspect.isawaitable(value) else value
 
@@ -109,7 +157,7 @@ class AsyncMode:
 
         return asynchronous
 
-    def at_most(self, seconds):
+    def at_most(self, seconds, _opened):
         import anyio
 
         return anyio.move_on_after(seconds)

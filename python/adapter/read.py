@@ -23,12 +23,20 @@ class Collected:
 
 
 async def read(session, command):
+    """One read, or `readers` of the same at once."""
+    if "readers" not in command:
+        return await one_read(session, command)
+    results = await session.mode.together(command["readers"], lambda: one_read(session, command))
+    return success("read", results=results)
+
+
+async def one_read(session, command):
     sent = session.sent(command)
     stream = session.stream(command, sent)
     collected = Collected(command)
     opened = []
     try:
-        with session.mode.at_most(command.get("timeoutMs", TIMEOUT_MS) / 1000):
+        with session.mode.at_most(command.get("timeoutMs", TIMEOUT_MS) / 1000, opened):
             await collect(session, stream, command, collected, opened)
     finally:
         # Ends what is still open before the answer is written.

@@ -23,6 +23,8 @@ FEATURES = [
     "requestCounter",
     "errorDetails",
     "appendProducer",
+    "readers",
+    "failingProvider",
 ]
 OCTETS = "application/octet-stream"
 
@@ -110,9 +112,10 @@ class Dynamic:
 
     def __init__(self, command):
         self.kind = command["valueType"]
-        if self.kind not in ("counter", "request-counter", "timestamp", "token"):
+        if self.kind not in ("counter", "request-counter", "timestamp", "token", "failing"):
             raise NotSupported(f"there is no valueType {self.kind!r}")
-        self.token = command.get("initialValue", "")
+        # What a token is, or why a function fails.
+        self.text = command.get("initialValue", "")
         self.count = 0
 
     def count_command(self):
@@ -124,7 +127,9 @@ class Dynamic:
             self.count += 1
         if self.kind == "timestamp":
             return str(time.time_ns() // 1_000_000)
-        return self.token if self.kind == "token" else str(self.count)
+        if self.kind == "failing":
+            raise RuntimeError(self.text)
+        return self.text if self.kind == "token" else str(self.count)
 
 
 class Sent:
