@@ -3,10 +3,10 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+pub use durable_streams::protocol::retry::RetryNumbers;
 use durable_streams::{
     BoxError, Client, RetryPolicy,
     http::{HeaderMap, HeaderName, HeaderValue},
-    protocol::retry::RetryNumbers,
     transport::{BoxFuture, Reply, Transport, TransportFailure},
 };
 use http::Request;

@@ -21,7 +21,7 @@ pub mod stream;
 
 pub use bytes::Bytes;
 pub use durable_streams::{
-    ErrorCode, LiveMode,
+    BoxError, ErrorCode, LiveMode,
     transport::{BoxFuture, Reply, ReplyBody, ReplyHead, Transport, TransportFailure, TransportFailureKind},
 };
 pub use http;

@@ -48,6 +48,11 @@ impl Message {
     }
 }
 
+/// Whether streams of this type hold JSON messages.
+pub fn is_json(content_type: &str) -> bool {
+    content_type::is_json(content_type)
+}
+
 /// The body of a request that carries all these messages.
 pub(crate) fn body(messages: &[Message], content_type: &str) -> Bytes {
     if let [Message::Body(body)] = messages {

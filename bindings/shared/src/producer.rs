@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use durable_streams::{
-    Acknowledgement, AppendReceipt, Failure, Producer as CoreProducer, RetryPolicy,
-    producer::{BatchNumbers, WindowState},
+    Acknowledgement, AppendReceipt, Failure, Producer as CoreProducer, RetryPolicy, producer::WindowState,
     protocol::retry::RetryNumbers,
 };
+
+pub use durable_streams::producer::BatchNumbers;
 
 use crate::{error::ErrorInfo, runtime, stream::Stream};
 
@@ -209,6 +210,11 @@ impl Producer {
 }
 
 impl Receipt {
+    /// Whether the message was within the queue's limits when it was taken.
+    pub const fn has_room(&self) -> bool {
+        self.0.has_room()
+    }
+
     /// Waits until the message is within the queue's limits.
     /// Errors: why it was given up.
     pub async fn room(self) -> Result<(), ErrorInfo> {

@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
+pub use durable_streams::reader::Batch;
 use durable_streams::{
-    LiveMode, Offset,
-    protocol::retry::RetryNumbers,
-    reader::{Batch, Reader as CoreReader},
-    transport::ReplyHead,
+    LiveMode, Offset, protocol::retry::RetryNumbers, reader::Reader as CoreReader, transport::ReplyHead,
 };
 use parking_lot::Mutex as StateMutex;
 use tokio::{

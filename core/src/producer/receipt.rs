@@ -82,7 +82,7 @@ impl<'p> AppendReceipt<'p> {
     pub fn checked(mut self) -> Result<Self, Failure> {
         match std::mem::replace(&mut self.outcome, Outcome::Told) {
             Outcome::Refused(cause) => Err(cause.failure),
-            outcome => {
+            outcome @ (Outcome::Taken(_) | Outcome::Told) => {
                 self.outcome = outcome;
                 Ok(self)
             }
