@@ -7,8 +7,9 @@ use crate::{
     wire::record::{By, End, Exchange},
 };
 
-/// Longest body shown, in characters.
-const SHOWN_BODY: usize = 600;
+/// How much of a long body is shown, in characters.
+const SHOWN_START: usize = 400;
+const SHOWN_END: usize = 200;
 
 /// The whole report; its last line is the totals.
 pub fn text(run: &Run) -> String {
@@ -120,14 +121,22 @@ fn body(text: &mut String, mark: char, body: &[u8]) {
     if body.is_empty() {
         return;
     }
-    let shown = match std::str::from_utf8(body) {
-        Ok(body) => body.chars().take(SHOWN_BODY).collect::<String>(),
-        Err(_) => body.escape_ascii().to_string().chars().take(SHOWN_BODY).collect(),
+    let all = match std::str::from_utf8(body) {
+        Ok(body) => body.to_owned(),
+        Err(_) => body.escape_ascii().to_string(),
     };
-    for line in shown.lines() {
+    for line in shortened(&all).lines() {
         let _ = writeln!(text, "            {mark}   {line}");
     }
-    if shown.len() < body.len() && std::str::from_utf8(body).is_ok() {
-        let _ = writeln!(text, "            {mark}   … ({} bytes)", body.len());
+}
+
+/// A body's beginning and end: what went wrong is at either.
+fn shortened(body: &str) -> String {
+    let len = body.chars().count();
+    if len <= SHOWN_START + SHOWN_END {
+        return body.to_owned();
     }
+    let start: String = body.chars().take(SHOWN_START).collect();
+    let end: String = body.chars().skip(len - SHOWN_END).collect();
+    format!("{start}\n… ({} bytes in all)\n{end}", body.len())
 }
