@@ -1,0 +1,104 @@
+//! What is judged of the server's memory and descriptors.
+
+/// One look at the server.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sample {
+    /// Since writing began. Units: seconds.
+    pub(crate) at: f64,
+    /// Resident memory. Units: bytes.
+    pub(crate) resident: f64,
+    /// Open descriptors.
+    pub(crate) descriptors: f64,
+}
+
+/// Part of the time that counts as warm-up.
+const WARM_UP: f64 = 1.0 / 3.0;
+/// Growth that is nobody's fault: allocator and sampling. Units: bytes per second.
+const NOISE: f64 = 64.0 * 1024.0;
+/// New data stays in memory on purpose, in the storage engine's memory tables and the hot
+/// tails, up to fixed sizes that minutes do not reach. Each stored byte may so cost up to
+/// this many, row overhead included.
+const KEPT_PER_STORED: f64 = 6.0;
+
+/// Growth after the warm-up, and what is allowed.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Growth {
+    /// Units: bytes per second.
+    pub(crate) resident: f64,
+    /// Units: bytes per second.
+    pub(crate) resident_allowed: f64,
+    /// Units: descriptors per minute.
+    pub(crate) descriptors: f64,
+    /// Units: descriptors per minute.
+    pub(crate) descriptors_allowed: f64,
+}
+
+impl Growth {
+    /// The slopes of the samples after the warm-up. `stored` is what is appended, in bytes per
+    /// second; `readers` hold a descriptor each.
+    pub(crate) fn of(samples: &[Sample], stored: f64, readers: usize) -> Option<Self> {
+        let warm = samples.last()?.at * WARM_UP;
+        let points = |value: fn(&Sample) -> f64| {
+            samples.iter().filter(|sample| sample.at >= warm).map(|sample| (sample.at, value(sample))).collect()
+        };
+        let resident = slope(points(|sample| sample.resident))?;
+        let descriptors = slope(points(|sample| sample.descriptors))? * 60.0;
+        Some(Self {
+            resident,
+            resident_allowed: NOISE + KEPT_PER_STORED * stored,
+            descriptors,
+            // Producers' idle connections come and go: one in a hundred, and a few.
+            descriptors_allowed: readers as f64 / 100.0 + 20.0,
+        })
+    }
+
+    pub(crate) fn is_flat(&self) -> bool {
+        self.resident <= self.resident_allowed && self.descriptors <= self.descriptors_allowed
+    }
+}
+
+/// Least squares.
+fn slope(points: Vec<(f64, f64)>) -> Option<f64> {
+    let count = points.len() as f64;
+    let (x, y) = points.iter().fold((0.0, 0.0), |(x, y), point| (x + point.0 / count, y + point.1 / count));
+    let above: f64 = points.iter().map(|point| (point.0 - x) * (point.1 - y)).sum();
+    let below: f64 = points.iter().map(|point| (point.0 - x).powi(2)).sum();
+    (below > 0.0).then(|| above / below)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Growth, Sample};
+
+    /// A minute of samples with growth per second, after ten seconds of steep growth.
+    fn samples(resident: f64, descriptors: f64) -> Vec<Sample> {
+        (0..60)
+            .map(|at| {
+                let at = f64::from(at);
+                let warm_up = at.min(10.0) * 1e7;
+                Sample { at, resident: 1e8 + warm_up + at * resident, descriptors: 1000.0 + at * descriptors }
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_level_server_is_flat() {
+        let growth = Growth::of(&samples(0.0, 0.0), 0.0, 1000).expect("enough samples");
+        assert!(growth.is_flat() && growth.resident.abs() < 1.0, "{growth:?}");
+        assert!(Growth::of(&samples(3.0 * 50_000.0, 0.0), 50_000.0, 1000).expect("enough samples").is_flat());
+    }
+
+    #[test]
+    fn leaks_are_found() {
+        // A kilobyte per delivered message at 5,000 a second; a descriptor every second.
+        for (resident, descriptors) in [(5e6, 0.0), (0.0, 1.0)] {
+            let growth = Growth::of(&samples(resident, descriptors), 50_000.0, 1000).expect("enough samples");
+            assert!(!growth.is_flat(), "{growth:?}");
+        }
+    }
+
+    #[test]
+    fn one_sample_has_no_slope() {
+        assert_eq!(Growth::of(&samples(0.0, 0.0)[..1], 0.0, 1), None);
+    }
+}
