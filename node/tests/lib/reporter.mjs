@@ -1,9 +1,4 @@
 // Reports to `cargo xtask`: `ok NAME` or `FAILED NAME: REASON` per test, on a line of its own.
-import { relative } from "node:path"
-import { fileURLToPath } from "node:url"
-
-const here = fileURLToPath(new URL("..", import.meta.url))
-
 export default async function* report(events) {
   for await (const { type, data } of events) {
     if (type !== "test:pass" && type !== "test:fail") {
@@ -14,7 +9,7 @@ export default async function* report(events) {
     if (type === "test:pass" && (data.details.type === "suite" || data.name.endsWith(".mjs"))) continue
     const cause = data.details.error?.cause ?? data.details.error
     if (data.details.error?.failureType === "subtestsFailed") continue
-    const name = `${relative(here, data.file ?? here)}: ${data.name}`
+    const name = data.name.split("/").at(-1)
     if (data.skip !== undefined) yield `FAILED ${name}: skipped\n`
     else if (type === "test:pass") yield `ok ${name}\n`
     else yield `FAILED ${name}: ${reason(cause)}\n`

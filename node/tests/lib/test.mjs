@@ -1,11 +1,12 @@
-// `node:test` with a limit for every test: one that hangs fails, and the others run.
+// `node:test` with a limit for every test, so that one that hangs fails and the others run, and the file in its name.
 import { after, before, test as plain } from "node:test"
 
 export { after, before }
 
 const LIMIT_MS = 30_000
 
-export const test = (name, options, body) =>
-  typeof options === "function"
-    ? plain(name, { timeout: LIMIT_MS }, options)
-    : plain(name, { timeout: LIMIT_MS, ...options }, body)
+export function test(name, options, body) {
+  const file = /([\w-]+)\.test\.mjs/.exec(new Error().stack)?.[1] ?? "?"
+  if (typeof options === "function") plain(`${file}: ${name}`, { timeout: LIMIT_MS }, options)
+  else plain(`${file}: ${name}`, { timeout: LIMIT_MS, ...options }, body)
+}
