@@ -1,0 +1,145 @@
+"""The plain values of the API: aliases, results, options."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Awaitable, Callable, Dict, Generic, Literal, Mapping, Optional, TypeVar, Union
+
+__all__ = [
+    "AppendResult",
+    "AsyncHeadersLike",
+    "AsyncParamsLike",
+    "CloseResult",
+    "CreateResult",
+    "HeadResult",
+    "HeadersLike",
+    "IdempotentAppendResult",
+    "JSONValue",
+    "LiveMode",
+    "Offset",
+    "ParamsLike",
+    "RetryOptions",
+    "SSEEncoding",
+    "StreamEvent",
+]
+
+T_co = TypeVar("T_co", covariant=True)
+
+Offset = str
+"""Where in a stream: an opaque text. Keep it, send it back, compare it; nothing else."""
+
+LiveMode = Union[Literal["auto", "long-poll", "sse"], bool]
+"""How a read goes on at the tail: ``False`` stops there; ``True`` and ``"auto"`` let the client choose."""
+
+SSEEncoding = Literal["base64"]
+"""How a server encodes binary data in server-sent events. Decoded without being asked."""
+
+HeadersLike = Mapping[str, Union[str, Callable[[], str]]]
+"""Headers: texts, or functions asked before every HTTP request."""
+
+ParamsLike = Mapping[str, Union[str, Callable[[], Optional[str]], None]]
+"""Query parameters: texts, functions asked before every HTTP request, or ``None`` to leave out."""
+
+AsyncHeadersLike = Mapping[str, Union[str, Callable[[], Union[str, Awaitable[str]]]]]
+"""Headers of the asynchronous classes: functions may also return awaitables."""
+
+AsyncParamsLike = Mapping[str, Union[str, Callable[[], Union[Optional[str], Awaitable[Optional[str]]]], None]]
+"""Query parameters of the asynchronous classes: functions may also return awaitables."""
+
+JSONValue = Any
+"""What JSON can say: dict, list, str, int, float, bool, None."""
+
+
+@dataclass(frozen=True)
+class StreamEvent(Generic[T_co]):
+    """Data of a stream together with the offset to resume from behind it."""
+
+    data: T_co
+    """The data in the shape asked for; ``None`` if the event only tells where the read is."""
+    next_offset: Offset
+    """Where to resume. Within one answer all events have the offset behind that answer's data."""
+    up_to_date: bool
+    """Everything there is has been read."""
+    cursor: Optional[str] = None
+    """For a later live read."""
+    stream_closed: bool = False
+    """The stream is closed and this was its end."""
+
+
+@dataclass(frozen=True)
+class HeadResult:
+    """What a server tells about a stream."""
+
+    exists: bool
+    """Always true: a stream that does not exist raises ``StreamNotFoundError``."""
+    content_type: Optional[str] = None
+    offset: Optional[Offset] = None
+    """The tail: where a reader of only newer data starts."""
+    etag: Optional[str] = None
+    cache_control: Optional[str] = None
+    stream_closed: bool = False
+    ttl_seconds: Optional[int] = None
+    """For how long the stream may sit idle. Units: seconds."""
+    expires_at: Optional[str] = None
+    """When the stream ends, RFC 3339."""
+    status: int = 200
+    headers: Dict[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class CreateResult:
+    """A created stream."""
+
+    created: bool
+    """False if a stream with the same settings was there before."""
+    content_type: Optional[str] = None
+    next_offset: Optional[Offset] = None
+    status: int = 201
+    headers: Dict[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class AppendResult:
+    """A stored append."""
+
+    next_offset: Offset
+    """The new tail. Appends that shared one request share the offset behind it."""
+    duplicate: bool = False
+    """The server had the data already. Only for appends with ``producer=``."""
+    status: int = 204
+    headers: Dict[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class CloseResult:
+    """A closed stream."""
+
+    final_offset: Offset
+    """The tail, which no longer moves."""
+
+
+@dataclass(frozen=True)
+class IdempotentAppendResult:
+    """A producer's last message and the end of its stream."""
+
+    offset: Offset
+    """The final tail."""
+    duplicate: bool = False
+    """The stream was closed by an earlier, equal request."""
+
+
+@dataclass(frozen=True)
+class RetryOptions:
+    """How failed requests are repeated: exponential backoff with full jitter; ``Retry-After`` is a floor.
+
+    429, 5xx and failed connections are repeated; a plain append is not repeated after a
+    connection that broke midway, for it may have been stored.
+    """
+
+    max_retries: Optional[int] = 3
+    """Repeats after the first try. ``None``: without end."""
+    initial_delay: float = 0.1
+    """Units: seconds."""
+    max_delay: float = 30.0
+    """Units: seconds."""
+    multiplier: float = 2.0

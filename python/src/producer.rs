@@ -1,0 +1,245 @@
+//! Writing exactly once, in batches.
+
+use std::{cell::RefCell, sync::Arc};
+
+use bytes::Bytes;
+use durable_streams_bindings::{
+    ErrorInfo,
+    producer::{Acknowledged, BatchNumbers, OnError, Producer as CoreProducer, ProducerConfig, Receipt},
+    runtime,
+};
+use parking_lot::Mutex;
+use pyo3::{
+    prelude::*,
+    types::{PyBytes, PyDict, PyString, PyTuple},
+};
+use tokio::task::JoinHandle;
+
+use crate::{
+    call::Call,
+    data,
+    error::{Outcome, to_python},
+    host::{Host, Shared},
+    json::encode::encode,
+    stream::{RetryNumbers, Stream},
+};
+
+/// A producer. Taking a message never waits; everything else is a [`Call`].
+#[pyclass(frozen, module = "durable_streams._durable_streams")]
+pub(crate) struct Producer {
+    producer: CoreProducer,
+    is_json: Option<bool>,
+    last: Arc<Mutex<Option<Receipt>>>,
+    reports: Arc<Reports>,
+    host: Option<Arc<Shared>>,
+}
+
+/// Failures on their way to the caller's function.
+#[derive(Default)]
+struct Reports(Mutex<Vec<JoinHandle<()>>>);
+
+impl Reports {
+    /// Waits until the function has heard of all failures there are.
+    async fn heard(&self) {
+        loop {
+            let next = self.0.lock().pop();
+            let Some(report) = next else { return };
+            // One that could not be told has nobody to tell it to.
+            drop(report.await);
+        }
+    }
+}
+
+thread_local!(static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) });
+
+#[pymethods]
+impl Producer {
+    #[new]
+    #[pyo3(signature = (
+        stream, producer_id, *, epoch=None, auto_claim=false, max_batch_bytes=None, max_batch_items=None,
+        linger_ms=None, max_in_flight=None, content_type=None, retry=None, reporter=None
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of one call")]
+    fn new(
+        py: Python<'_>,
+        stream: &Stream,
+        producer_id: String,
+        epoch: Option<f64>,
+        auto_claim: bool,
+        max_batch_bytes: Option<f64>,
+        max_batch_items: Option<f64>,
+        linger_ms: Option<f64>,
+        max_in_flight: Option<f64>,
+        content_type: Option<String>,
+        retry: Option<RetryNumbers>,
+        reporter: Option<&Host>,
+    ) -> PyResult<Self> {
+        let reports = Arc::new(Reports::default());
+        let host = reporter.map(|host| Arc::clone(&host.0)).or_else(|| stream.host.clone());
+        let known = content_type.as_deref().or_else(|| stream.handle.content_type());
+        let is_json = known.map(durable_streams_bindings::message::is_json);
+        let config = ProducerConfig {
+            producer_id,
+            numbers: BatchNumbers { epoch, max_batch_bytes, max_batch_items, max_in_flight, linger_ms },
+            auto_claim,
+            content_type,
+            retry: retry.map(Into::into).unwrap_or_default(),
+            on_error: reporter.map(|host| on_error(Arc::clone(&host.0), Arc::clone(&reports))),
+            ..ProducerConfig::default()
+        };
+        let opened = py.detach(|| CoreProducer::open(&stream.handle, config));
+        let producer = opened.map_err(|error| to_python(py, &error))?;
+        Ok(Self { producer, is_json, last: Arc::default(), reports, host })
+    }
+
+    /// Takes a message; says whether there is room for more.
+    fn append(&self, data: &Bound<'_, PyAny>) -> PyResult<bool> {
+        if let Ok(bytes) = data.cast_exact::<PyBytes>() {
+            return self.take(data.py(), bytes.as_bytes());
+        }
+        if let Ok(text) = data.cast::<PyString>() {
+            return self.take(data.py(), text.to_str()?.as_bytes());
+        }
+        if data.is_instance_of::<PyBytes>() || data::is_buffer(data) {
+            return self.take(data.py(), data::buffer(data)?.as_bytes());
+        }
+        data::check_value(data, self.is_json)?;
+        // Encoding can run Python code of subclasses, which may append: take the buffer out.
+        let mut text = SCRATCH.take();
+        text.clear();
+        let taken = encode(data, &mut text).and_then(|()| self.take(data.py(), &text));
+        SCRATCH.set(text);
+        taken
+    }
+
+    /// Waits until there is room for more.
+    fn room(&self) -> Call {
+        let last = self.last.lock().take();
+        let work = async move {
+            match last {
+                Some(receipt) => receipt.room().await,
+                None => Ok(()),
+            }
+        };
+        Call::unit(self.host.as_ref(), work)
+    }
+
+    /// Sends everything and waits until it is acknowledged; the last batch's numbers.
+    fn flush(&self) -> Call {
+        let (producer, reports) = (self.producer.clone(), Arc::clone(&self.reports));
+        let last = self.last.lock().take();
+        let work = async move {
+            let flushed = producer.flush().await;
+            let last = match (&flushed, last) {
+                (Ok(()), Some(receipt)) => receipt.acknowledged().await.ok(),
+                _ => None,
+            };
+            reports.heard().await;
+            flushed.map(|()| last)
+        };
+        Call::new(self.host.as_ref(), work, |py, last: Option<Acknowledged>| {
+            let Some(last) = last else { return Ok(py.None().into_bound(py)) };
+            let dict = PyDict::new(py);
+            dict.set_item("offset", last.offset)?;
+            dict.set_item("duplicate", last.duplicate)?;
+            dict.set_item("epoch", last.epoch)?;
+            dict.set_item("seq", last.seq)?;
+            Ok(dict.into_any())
+        })
+    }
+
+    /// Ends the stream for everyone; its final offset.
+    #[pyo3(signature = (data=None))]
+    fn close_stream(&self, data: Option<&Bound<'_, PyAny>>) -> PyResult<Call> {
+        let last: Option<Bytes> = data.map(|data| data::body(data, self.is_json)).transpose()?;
+        let (producer, reports) = (self.producer.clone(), Arc::clone(&self.reports));
+        let work = async move {
+            let ended = producer.close_stream(last).await;
+            reports.heard().await;
+            Ok(ended?.final_offset)
+        };
+        Ok(Call::new(self.host.as_ref(), work, |py, offset: String| Ok(offset.into_pyobject(py)?.into_any())))
+    }
+
+    /// Sends everything and stops.
+    fn detach(&self) -> Call {
+        let producer = self.producer.clone();
+        self.unit(async move { producer.detach().await })
+    }
+
+    /// Sends everything and begins the next epoch.
+    fn restart(&self) -> Call {
+        let producer = self.producer.clone();
+        self.unit(async move { producer.restart().await })
+    }
+
+    #[getter]
+    fn epoch(&self) -> u64 {
+        self.producer.epoch()
+    }
+
+    #[getter]
+    fn next_seq(&self) -> u64 {
+        self.producer.next_seq()
+    }
+
+    #[getter]
+    fn pending_count(&self) -> u64 {
+        self.producer.pending_messages()
+    }
+
+    #[getter]
+    fn in_flight_count(&self) -> usize {
+        self.producer.in_flight_batches()
+    }
+
+    #[getter]
+    fn acknowledged_offset(&self) -> Option<String> {
+        self.producer.acknowledged_offset()
+    }
+
+    #[getter]
+    fn has_closed_stream(&self) -> bool {
+        self.producer.has_closed_stream()
+    }
+
+    #[getter]
+    fn url(&self) -> &str {
+        self.producer.url()
+    }
+}
+
+impl Producer {
+    fn take(&self, py: Python<'_>, message: &[u8]) -> PyResult<bool> {
+        let receipt = self.producer.append_with_receipt(message).map_err(|error| to_python(py, &error))?;
+        let has_room = receipt.has_room();
+        let earlier = self.last.lock().replace(receipt);
+        drop(earlier);
+        Ok(has_room)
+    }
+
+    fn unit(&self, work: impl Future<Output = Outcome<()>> + Send + 'static) -> Call {
+        let reports = Arc::clone(&self.reports);
+        let work = async move {
+            let outcome = work.await;
+            reports.heard().await;
+            outcome
+        };
+        Call::unit(self.host.as_ref(), work)
+    }
+}
+
+fn on_error(host: Arc<Shared>, reports: Arc<Reports>) -> OnError {
+    Arc::new(move |error: ErrorInfo| {
+        let Ok(handle) = runtime::handle() else { return };
+        let host = Arc::clone(&host);
+        let report = handle.spawn(async move {
+            // A function that fails has nobody to hear it; the flush tells of the batch itself.
+            drop(
+                host.ask("report", move |py| PyTuple::new(py, [to_python(py, &error).into_value(py)]), |_| Ok(()))
+                    .await,
+            );
+        });
+        reports.0.lock().push(report);
+    })
+}

@@ -1,0 +1,181 @@
+//! Reading, batch by batch.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use durable_streams_bindings::reader::{Batch as CoreBatch, ReadConfig, Reader as CoreReader, live_mode};
+use parking_lot::Mutex;
+use pyo3::{
+    prelude::*,
+    types::{PyBytes, PyDict},
+};
+
+use crate::{
+    call::Call,
+    error::{headers as header_dict, to_python},
+    host::Shared,
+    json,
+    stream::{Pairs, RetryNumbers, Stream},
+};
+
+/// A read. One pull at a time; others wait their turn.
+#[pyclass(frozen, module = "durable_streams._durable_streams")]
+pub(crate) struct Reader {
+    reader: CoreReader,
+    home: Arc<Home>,
+    host: Option<Arc<Shared>>,
+}
+
+/// Where batches go back to that were fetched for somebody who no longer wanted them.
+#[derive(Default)]
+struct Home {
+    returned: Mutex<VecDeque<CoreBatch>>,
+}
+
+/// A batch on its way to Python. Unless it arrives, it goes home.
+struct Carried {
+    batch: Option<CoreBatch>,
+    home: Arc<Home>,
+}
+
+impl Drop for Carried {
+    fn drop(&mut self) {
+        if let Some(batch) = self.batch.take() {
+            self.home.returned.lock().push_front(batch);
+        }
+    }
+}
+
+/// One piece of a stream.
+#[pyclass(frozen, module = "durable_streams._durable_streams")]
+pub(crate) struct Batch {
+    batch: CoreBatch,
+}
+
+#[pymethods]
+impl Reader {
+    #[new]
+    #[pyo3(signature = (
+        stream, *, offset=None, live="off", cursor=None, if_none_match=None, content_type=None,
+        headers=vec![], params=vec![], timeout=None, retry=None
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of one call")]
+    fn new(
+        py: Python<'_>,
+        stream: &Stream,
+        offset: Option<String>,
+        live: &str,
+        cursor: Option<String>,
+        if_none_match: Option<String>,
+        content_type: Option<String>,
+        headers: Pairs,
+        params: Pairs,
+        timeout: Option<f64>,
+        retry: Option<RetryNumbers>,
+    ) -> PyResult<Self> {
+        let config = ReadConfig {
+            offset,
+            live: live_mode(live).map_err(|error| to_python(py, &error))?,
+            cursor,
+            if_none_match,
+            content_type,
+            headers,
+            params,
+            timeout_ms: timeout.map(|seconds| seconds * 1000.0),
+            retry: retry.map(Into::into),
+            settle_now: true,
+            ..ReadConfig::default()
+        };
+        let reader = CoreReader::open(&stream.handle, config).map_err(|error| to_python(py, &error))?;
+        Ok(Self { reader, home: Arc::default(), host: stream.host.clone() })
+    }
+
+    /// The next batch; `None` when the read is over.
+    fn next(&self) -> Call {
+        let (reader, home) = (self.reader.clone(), Arc::clone(&self.home));
+        let work = async move {
+            let returned = home.returned.lock().pop_front();
+            let batch = match returned {
+                Some(batch) => Some(batch),
+                None => reader.next().await?,
+            };
+            Ok(batch.map(|batch| Carried { batch: Some(batch), home }))
+        };
+        Call::new(self.host.as_ref(), work, |py, carried: Option<Carried>| {
+            match carried.and_then(|mut carried| carried.batch.take()) {
+                Some(batch) => Ok(Bound::new(py, Batch { batch })?.into_any()),
+                None => Ok(py.None().into_bound(py)),
+            }
+        })
+    }
+
+    /// Ends the read and aborts its connection; a pull under way ends with an error.
+    fn close(&self, py: Python<'_>) {
+        // A reader of the parent of a fork has nothing to abort here.
+        py.detach(|| self.reader.close());
+    }
+
+    /// Headers of the answer the last batch came in.
+    fn headers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        header_dict(py, &self.reader.headers())
+    }
+
+    /// The stream's content type as the last answer says.
+    #[getter]
+    fn content_type(&self) -> Option<String> {
+        self.reader.content_type()
+    }
+
+    /// Status of the latest answer; 0 before the first.
+    #[getter]
+    fn status(&self) -> u16 {
+        self.reader.state().status
+    }
+}
+
+#[pymethods]
+impl Batch {
+    /// The bytes as they came; on a JSON stream the text of one array.
+    fn bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.batch.data)
+    }
+
+    /// The values of a JSON text: a list if it is an array.
+    fn json<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        json::decode::decode(py, &self.batch.data)
+    }
+
+    #[getter]
+    fn next_offset(&self) -> &str {
+        self.batch.next_offset.to_query_value()
+    }
+
+    #[getter]
+    const fn up_to_date(&self) -> bool {
+        self.batch.up_to_date
+    }
+
+    #[getter]
+    const fn stream_closed(&self) -> bool {
+        self.batch.stream_closed
+    }
+
+    #[getter]
+    fn cursor(&self) -> Option<&str> {
+        self.batch.cursor.as_deref()
+    }
+
+    #[getter]
+    const fn status(&self) -> u16 {
+        self.batch.status
+    }
+
+    #[getter]
+    const fn is_json(&self) -> bool {
+        self.batch.is_json
+    }
+
+    #[getter]
+    const fn is_empty(&self) -> bool {
+        self.batch.is_empty
+    }
+}
