@@ -13,6 +13,7 @@
     reason = "the kinds of YAML and JSON values are a closed list; code names the ones that are right at a place"
 )]
 
+pub mod flaws;
 pub mod host;
 pub mod proxy;
 pub mod report;

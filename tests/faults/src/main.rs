@@ -7,10 +7,11 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use clap::Parser;
 use durable_streams_conformance::adapter::AdapterCommand;
 use durable_streams_faults::{
+    flaws::FLAWS,
     host::Host,
     report,
-    run::{Options, run},
-    scenario,
+    run::{Options, Outcome, run},
+    scenario::{self, Scenario},
 };
 
 #[derive(Parser)]
@@ -40,6 +41,9 @@ struct Args {
     /// What one command may take. Units: ms.
     #[arg(long, value_name = "MS", default_value_t = 20_000)]
     timeout: u64,
+    /// Feign every wrong client in turn and see that scenarios notice.
+    #[arg(long, conflicts_with_all = ["only", "json"])]
+    flaws: bool,
     /// Write a JSON report.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -68,7 +72,11 @@ async fn faults(args: Args) -> Result<bool, String> {
         adapter: adapter(&args.adapter, &args.adapter_arg, args.timeout),
         jobs: args.jobs,
         lacks: args.lacks,
+        flaw: None,
     };
+    if args.flaws {
+        return feign_flaws(&scenarios, &host, &options).await;
+    }
     let run = run(scenarios, &host, &options, |report| println!("{}", report::line(report))).await?;
     if let Some(path) = &args.json {
         let text = report::json(&run).to_string();
@@ -76,6 +84,29 @@ async fn faults(args: Args) -> Result<bool, String> {
     }
     print!("{}", report::text(&run));
     Ok(run.is_good())
+}
+
+/// Runs the scenarios that must notice a flaw against a client that shows it.
+async fn feign_flaws(scenarios: &[Scenario], host: &Host, options: &Options) -> Result<bool, String> {
+    let mut unnoticed = 0;
+    for flaw in FLAWS {
+        let those = scenarios.iter().filter(|scenario| scenario.id.contains(flaw.noticed_in)).cloned().collect();
+        let options = Options { flaw: Some(flaw), ..options.clone() };
+        let run = run(those, host, &options, |_| {}).await?;
+        let (_, failed, _) = run.totals();
+        let noticed = run.reports.iter().find(|report| matches!(report.outcome, Outcome::Failed { .. }));
+        match noticed {
+            Some(report) => {
+                println!("caught    {:<16} {}: {failed} scenarios, such as {}", flaw.name, flaw.what, report.id)
+            }
+            None => {
+                unnoticed += 1;
+                println!("UNNOTICED {:<16} {} ({} scenarios)", flaw.name, flaw.what, run.reports.len());
+            }
+        }
+    }
+    println!("{} passed, {unnoticed} failed, 0 skipped", FLAWS.len() - unnoticed);
+    Ok(unnoticed == 0)
 }
 
 /// A program alone may be written with its arguments; given ones are taken as they are.

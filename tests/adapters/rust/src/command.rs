@@ -49,6 +49,7 @@ pub(crate) struct Command {
     pub(crate) target: Value,
     pub(crate) long_poll_timeout_ms: Option<u64>,
     pub(crate) request_timeout_ms: Option<u64>,
+    pub(crate) sse_idle_timeout_ms: Option<u64>,
     pub(crate) iteration_id: String,
     pub(crate) operation: Value,
 }

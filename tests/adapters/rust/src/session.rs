@@ -80,7 +80,7 @@ impl Session {
                 "dynamicHeaders": true, "retryOptions": true, "batchItems": true, "strictZeroValidation": true,
                 "configure": true, "etag": true, "cursor": true, "fork": true, "producerRestart": true,
                 "requestCounter": true, "errorDetails": true, "appendProducer": true, "readers": true,
-                "failingProvider": true,
+                "failingProvider": true, "sseIdle": true,
             },
         }))
     }
@@ -93,6 +93,9 @@ impl Session {
         }
         if let Some(ms) = command.request_timeout_ms {
             builder = builder.timeout(Duration::from_millis(ms));
+        }
+        if let Some(ms) = command.sse_idle_timeout_ms {
+            builder = builder.sse_idle_timeout(Duration::from_millis(ms));
         }
         self.client = Some(builder.build()?);
         Ok(success("configure"))

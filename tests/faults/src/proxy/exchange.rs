@@ -9,6 +9,8 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use tokio::{io::AsyncWriteExt, net::TcpStream, sync::oneshot};
 
+use crate::flaws::Kind as Flaw;
+
 use super::{
     Shared,
     http1::{First, Framing, Head, Kind, Peer},
@@ -79,6 +81,7 @@ impl Request<'_> {
         raw.extend_from_slice(&body);
         self.raw = raw.freeze();
         self.shared.record.update(self.id, |exchange| exchange.body = body);
+        self.feign(met.as_ref().map(|(_, fault)| fault)).await?;
         let Some((rule, fault)) = met else {
             return Ok(self.pass(client, Shape::default(), None).await?.0);
         };
@@ -98,6 +101,24 @@ impl Request<'_> {
             Fault::Redirect(status, to) => self.redirected(rule, client, status, to).await,
             Fault::Outage(outage) => self.outage(rule, outage).await,
         }
+    }
+
+    /// Shows a flaw that the client does not have.
+    async fn feign(&mut self, met: Option<&Fault>) -> io::Result<()> {
+        let is_plain_append = self.method == "POST" && self.head.get("producer-id").is_none();
+        match self.shared.flaw {
+            Some(Flaw::RepeatsAppends) if is_plain_append && matches!(met, Some(Fault::CutAnswer(..))) => {
+                self.whole().await?;
+            }
+            Some(Flaw::NewNumbers) if self.shared.record.is_repeated(self.id) => {
+                if let Some(id) = self.head.get("producer-id") {
+                    let (old, new) = (format!(": {id}\r\n"), format!(": {id}{}\r\n", self.id));
+                    self.raw = String::from_utf8_lossy(&self.raw).replacen(&old, &new, 1).into();
+                }
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     /// The server gets the request up to a point, then nobody is there any more.
@@ -281,7 +302,8 @@ impl Request<'_> {
         let wait = match canned.retry_after {
             None => None,
             Some(RetryAfter::Seconds(seconds)) => {
-                headers.push(("retry-after".to_owned(), seconds.to_string()));
+                let told = if self.shared.flaw == Some(Flaw::Impatient) { 0 } else { seconds };
+                headers.push(("retry-after".to_owned(), told.to_string()));
                 Some(Duration::from_secs(seconds))
             }
             Some(RetryAfter::Date(seconds)) => {

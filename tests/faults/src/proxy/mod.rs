@@ -31,6 +31,8 @@ use tokio::{
     task::JoinSet,
 };
 
+use crate::flaws::Kind;
+
 use self::{
     http1::{Head, Peer},
     record::Record,
@@ -58,6 +60,8 @@ pub struct Settings {
     pub foreign: Option<String>,
     /// How the server is restarted.
     pub restart: Option<Restart>,
+    /// The flaw that the client is to show.
+    pub flaw: Option<Kind>,
 }
 
 /// What all connections share.
@@ -66,6 +70,7 @@ struct Shared {
     address: SocketAddr,
     foreign: Option<String>,
     restart: Option<Restart>,
+    flaw: Option<Kind>,
     rules: Mutex<Vec<Armed>>,
     next_rule: AtomicU64,
     /// Rules whose fault was carried out to its end.
@@ -90,6 +95,7 @@ impl Proxy {
             address: listener.local_addr()?,
             foreign: settings.foreign,
             restart: settings.restart,
+            flaw: settings.flaw,
             rules: Mutex::default(),
             next_rule: AtomicU64::new(0),
             fired: Mutex::default(),

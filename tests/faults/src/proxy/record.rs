@@ -85,6 +85,12 @@ impl Record {
         id
     }
 
+    /// Whether a request came before, too.
+    pub(super) fn is_repeated(&self, id: usize) -> bool {
+        let all = self.all.lock();
+        all.get(id).is_some_and(|exchange| all[..id].iter().any(|earlier| earlier.is_repeated_by(exchange)))
+    }
+
     pub(super) fn update(&self, id: usize, change: impl FnOnce(&mut Exchange)) {
         if let Some(exchange) = self.all.lock().get_mut(id) {
             change(exchange);

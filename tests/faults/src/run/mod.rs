@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 
 use self::world::World;
 use crate::{
+    flaws::Flaw,
     host::{Host, Place},
     proxy::record::Exchange,
     scenario::Scenario,
@@ -33,6 +34,8 @@ pub struct Options {
     pub jobs: usize,
     /// Features the client is known not to have: scenarios that need one are left out.
     pub lacks: Vec<String>,
+    /// A flaw of the client to feign.
+    pub flaw: Option<&'static Flaw>,
 }
 
 /// What became of one scenario.
@@ -213,7 +216,8 @@ impl Worker {
             return Ok(report);
         }
         let timeout = self.shared.options.adapter.timeout;
-        let mut world = World::new(scenario, &mut self.adapter, server, timeout).await?;
+        let flaw = self.shared.options.flaw.map(|flaw| flaw.kind);
+        let mut world = World::new(scenario, &mut self.adapter, server, timeout, flaw).await?;
         let outcome = world.play().await;
         let (wire, foreign) = world.requests();
         report.took = started.elapsed();

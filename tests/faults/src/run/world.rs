@@ -11,6 +11,7 @@ use super::{
     judge::{self, Book, Write},
 };
 use crate::{
+    flaws::Kind,
     host::Place,
     proxy::{Proxy, Settings, record::Exchange},
     scenario::{Action, Command, Count, Expect, Messages, Scenario, Step, Stored},
@@ -18,6 +19,8 @@ use crate::{
 
 /// More requests than any scenario needs: a client that sends more does so without end.
 const MOST_REQUESTS: usize = 60;
+/// How often a client that never gives up is feigned to try again.
+const ENDLESS: usize = 3;
 /// How long a read may take when the scenario does not say. Units: ms.
 const READ_MS: u64 = 10_000;
 /// How long to wait for a request that must come.
@@ -29,6 +32,8 @@ pub(super) struct World<'w> {
     adapter: &'w mut Adapter,
     /// What one command may take.
     timeout: Duration,
+    /// A flaw of the client to feign.
+    flaw: Option<Kind>,
     proxy: Proxy,
     foreign: Proxy,
     prefix: String,
@@ -67,9 +72,10 @@ impl<'w> World<'w> {
         adapter: &'w mut Adapter,
         server: &Place,
         timeout: Duration,
+        flaw: Option<Kind>,
     ) -> Result<Self, String> {
         let listen = |foreign| async {
-            let settings = Settings { server: server.address, foreign, restart: server.restart.clone() };
+            let settings = Settings { server: server.address, foreign, restart: server.restart.clone(), flaw };
             Proxy::start(settings).await.map_err(|error| format!("no port: {error}"))
         };
         let foreign = listen(None).await?;
@@ -80,6 +86,7 @@ impl<'w> World<'w> {
             scenario,
             adapter,
             timeout,
+            flaw,
             proxy,
             foreign,
             prefix: server.prefix.clone(),
@@ -121,7 +128,13 @@ impl<'w> World<'w> {
 
     /// What came to both listeners.
     pub(super) fn requests(&self) -> (Vec<Exchange>, Vec<Exchange>) {
-        (self.proxy.record().all(), self.foreign.record().all())
+        let (requests, mut foreign) = (self.proxy.record().all(), self.foreign.record().all());
+        if self.flaw == Some(Kind::Leaks) {
+            for (there, here) in foreign.iter_mut().zip(&requests) {
+                there.headers.extend(here.headers.clone());
+            }
+        }
+        (requests, foreign)
     }
 
     async fn step(&mut self, step: &Step) -> Result<(), String> {
@@ -161,7 +174,10 @@ impl<'w> World<'w> {
             Action::Await => {
                 let since = self.background.take().ok_or("there is no read in the background")?;
                 let limit = self.timeout + Duration::from_millis(READ_MS);
-                let result = self.adapter.answer("read", limit).await.map_err(|error| error.to_string())?;
+                let mut result = self.adapter.answer("read", limit).await.map_err(|error| error.to_string())?;
+                if let Some(flaw) = self.flaw {
+                    flaw.result(&mut result);
+                }
                 self.check(&step.expect, &result, since.elapsed())?;
                 return self.take_read(&step.expect, &result).await;
             }
@@ -208,7 +224,8 @@ impl<'w> World<'w> {
 
     async fn read(&mut self, step: &Step, command: &Command, mut fields: Value) -> Result<(), String> {
         if fields["offset"] == "resume" {
-            fields["offset"] = self.reader.offset.clone().unwrap_or_else(|| "-1".to_owned()).into();
+            let held = self.reader.offset.clone().filter(|_| self.flaw != Some(Kind::Forgets));
+            fields["offset"] = held.unwrap_or_else(|| "-1".to_owned()).into();
         } else {
             self.reader = Reader::default();
             if fields["offset"] == "now" {
@@ -347,7 +364,19 @@ impl<'w> World<'w> {
             return Err("the adapter is busy with a read; await it first".to_owned());
         }
         let limit = self.timeout + Duration::from_millis(command["timeoutMs"].as_u64().unwrap_or_default());
-        self.adapter.command(command, limit).await.map_err(|error| error.to_string())
+        let mut result = self.adapter.command(command, limit).await.map_err(|error| error.to_string())?;
+        if self.flaw == Some(Kind::Endless) {
+            for _ in 0..ENDLESS {
+                if result["success"] == true {
+                    break;
+                }
+                result = self.adapter.command(command, limit).await.map_err(|error| error.to_string())?;
+            }
+        }
+        if let Some(flaw) = self.flaw {
+            flaw.result(&mut result);
+        }
+        Ok(result)
     }
 
     /// Path of the stream on the server.
