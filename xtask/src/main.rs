@@ -15,6 +15,8 @@ mod conformance;
 mod conformance_client;
 mod crash;
 mod e2e;
+mod faults;
+mod fuzz;
 mod interop;
 mod language;
 mod lint;
@@ -22,6 +24,7 @@ mod process;
 mod python;
 mod server;
 mod sim;
+mod soak;
 mod tally;
 mod test;
 mod tidy;
@@ -83,6 +86,12 @@ enum Command {
     },
     /// Seeded simulation of clients and server over a bad network.
     Sim(sim::Options),
+    /// Coverage-guided fuzzing of everything that reads bytes from outside.
+    Fuzz(fuzz::Options),
+    /// Thousands of live readers for minutes: nothing lost, nothing grows, a clean drain.
+    Soak(soak::Options),
+    /// Clients through a bad network: broken, slow, doubled, refused, redirected.
+    Faults(faults::Options),
     /// Remove everything that was installed into `.peers/`.
     CleanPeers,
 }
@@ -115,6 +124,9 @@ fn main() -> ExitCode {
         Command::E2e => e2e::run().and_then(Tally::verdict),
         Command::Bench { subject, options } => bench::run(subject, &options),
         Command::Sim(options) => sim::simulate(&options),
+        Command::Fuzz(options) => fuzz::run(&options),
+        Command::Soak(options) => soak::run(&options),
+        Command::Faults(options) => faults::run(&options).and_then(Tally::verdict),
         Command::CleanPeers => clean_peers(),
     };
     match outcome {

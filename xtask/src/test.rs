@@ -5,9 +5,9 @@ use std::time::Instant;
 use clap::ValueEnum;
 
 use crate::{
-    cargo, conformance, conformance_client, crash, e2e, interop, lint,
+    cargo, conformance, conformance_client, crash, e2e, faults, interop, lint,
     process::{Failure, Outcome},
-    python,
+    python, soak,
     tally::Tally,
     tidy,
 };
@@ -25,12 +25,16 @@ pub(crate) enum Part {
     E2e,
     /// The server killed at random moments, with and without its power.
     Crash,
+    /// Live readers on a server: nothing lost, nothing grows, a clean drain.
+    Soak,
     /// Both directions against the official packages.
     Interop,
     /// The public server suite on both stores.
     Conformance,
     /// The conformance kit: every language's client, and clients broken on purpose.
     Client,
+    /// The Rust client through a bad network.
+    Faults,
     /// The Python wheel, installed; alone also the conformance kit.
     Python,
 }
@@ -63,9 +67,11 @@ fn execute(part: Part, alone: bool) -> Outcome<Tally> {
         Part::Rust => cargo::test_workspace(),
         Part::E2e => e2e::run(),
         Part::Crash => crash::run_short(),
+        Part::Soak => Ok(soak::run_short()),
         Part::Interop => interop::run(),
         Part::Conformance => conformance::run(None, None, None),
         Part::Client => conformance_client::run_all(),
+        Part::Faults => faults::run_rust(),
         Part::Python => python::run(alone),
     }
 }
