@@ -55,8 +55,11 @@ pub struct ProducerSettings {
 #[derive(Debug)]
 pub struct JsProducer {
     link: Arc<Link>,
-    inner: Producer,
+    /// Gone once abandoned.
+    inner: Mutex<Option<Producer>>,
     losses: Arc<Losses>,
+    /// Messages of the last chunk that were not taken.
+    refused: Mutex<Vec<ErrorInfo>>,
     /// Of the last message that found the queue full.
     full: Mutex<Option<Receipt>>,
 }
@@ -80,7 +83,7 @@ pub struct ProducerNews {
 
 /// Where a producer stands.
 #[napi(object, object_from_js = false)]
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct ProducerState {
     /// The epoch in use.
     pub epoch: f64,
@@ -142,20 +145,26 @@ impl JsStream {
             on_error: Some(Arc::new(move |error| report.add(error))),
         };
         let inner = Producer::open(&self.inner, config).map_err(|info| thrown(&info))?;
-        Ok(JsProducer { link: Arc::clone(&self.link), inner, losses, full: Mutex::default() })
+        let (refused, full) = (Mutex::default(), Mutex::default());
+        Ok(JsProducer { link: Arc::clone(&self.link), inner: Mutex::new(Some(inner)), losses, refused, full })
     }
 }
 
 #[napi]
 impl JsProducer {
-    /// Takes messages: one behind the other in `data`, each up to its place in `ends`. A
-    /// refused one is told by `news`. Returns whether the queue is full.
+    /// Takes messages: one behind the other in `data`, each up to its place in `ends`.
+    /// `take_refused` tells of those that were not taken. Returns whether the queue is full.
     #[napi]
     pub fn append_chunk(&self, data: &[u8], ends: &[u32]) -> bool {
+        let inner = self.inner.lock();
+        let Some(producer) = &*inner else {
+            self.refused.lock().push(abandoned());
+            return false;
+        };
         let (mut start, mut rest) = (0_usize, ends);
         let mut shifted: Vec<u32>;
         loop {
-            let (taken, outcome) = self.inner.append_all(data.get(start..).unwrap_or_default(), rest);
+            let (taken, outcome) = producer.append_all(data.get(start..).unwrap_or_default(), rest);
             match outcome {
                 Ok(None) => return false,
                 Ok(Some(receipt)) => {
@@ -165,7 +174,7 @@ impl JsProducer {
                 // A message that is no JSON does not concern the others; an ended producer does.
                 Err(refused) => {
                     let is_about_one = refused.code() == ErrorCode::InvalidArgument;
-                    self.losses.add(refused);
+                    self.refused.lock().push(refused);
                     if !is_about_one {
                         return false;
                     }
@@ -177,6 +186,12 @@ impl JsProducer {
             }
             rest = &shifted;
         }
+    }
+
+    /// Messages of the last chunk that were not taken.
+    #[napi]
+    pub fn take_refused(&self) -> Vec<Rejection> {
+        std::mem::take(&mut *self.refused.lock()).into_iter().map(Rejection::from).collect()
     }
 
     /// Resolves when the queue has room again.
@@ -195,9 +210,10 @@ impl JsProducer {
 
     /// Resolves at the first failure, or when nothing is left to deliver.
     #[napi]
-    pub fn news(&self, env: Env) -> napi::Result<Unknown<'static>> {
-        let (producer, losses) = (self.inner.clone(), Arc::clone(&self.losses));
+    pub fn news(&self, env: Env, cancel: Option<&Cancel>) -> napi::Result<Unknown<'static>> {
+        let (producer, losses) = (self.producer(), Arc::clone(&self.losses));
         let news = async move {
+            let producer = producer?;
             let is_settled = tokio::select! {
                 biased;
                 () = producer.settled() => true,
@@ -206,7 +222,7 @@ impl JsProducer {
             let failures = losses.take();
             Ok(ProducerNews { failures, is_settled })
         };
-        self.link.start(env, news, None)
+        self.link.start(env, news, cancel)
     }
 
     /// Failures that nobody has fetched.
@@ -218,8 +234,8 @@ impl JsProducer {
     /// Sends what is collected and waits until all of it is acknowledged.
     #[napi]
     pub fn flush(&self, env: Env, cancel: Option<&Cancel>) -> napi::Result<Unknown<'static>> {
-        let producer = self.inner.clone();
-        self.link.start(env, async move { producer.flush().await }, cancel)
+        let producer = self.producer();
+        self.link.start(env, async move { producer?.flush().await }, cancel)
     }
 
     /// Flushes, then ends the stream for everyone, with a last message if there is one.
@@ -230,29 +246,37 @@ impl JsProducer {
         last: Option<&[u8]>,
         cancel: Option<&Cancel>,
     ) -> napi::Result<Unknown<'static>> {
-        let (producer, last) = (self.inner.clone(), last.map(Bytes::copy_from_slice));
-        let close = async move { Ok(StreamEnd { final_offset: producer.close_stream(last).await?.final_offset }) };
+        let (producer, last) = (self.producer(), last.map(Bytes::copy_from_slice));
+        let close = async move { Ok(StreamEnd { final_offset: producer?.close_stream(last).await?.final_offset }) };
         self.link.start(env, close, cancel)
     }
 
     /// Flushes and stops; the stream stays open.
     #[napi]
     pub fn detach(&self, env: Env, cancel: Option<&Cancel>) -> napi::Result<Unknown<'static>> {
-        let producer = self.inner.clone();
-        self.link.start(env, async move { producer.detach().await }, cancel)
+        let producer = self.producer();
+        self.link.start(env, async move { producer?.detach().await }, cancel)
     }
 
     /// Flushes and goes on in the next epoch.
     #[napi]
     pub fn restart(&self, env: Env, cancel: Option<&Cancel>) -> napi::Result<Unknown<'static>> {
-        let producer = self.inner.clone();
-        self.link.start(env, async move { producer.restart().await }, cancel)
+        let producer = self.producer();
+        self.link.start(env, async move { producer?.restart().await }, cancel)
+    }
+
+    /// Gives everything undelivered up. The stream stays open.
+    #[napi]
+    pub fn abandon(&self) {
+        self.inner.lock().take();
+        self.full.lock().take();
     }
 
     /// Where the producer stands.
     #[napi]
     pub fn state(&self) -> ProducerState {
-        let producer = &self.inner;
+        let inner = self.inner.lock();
+        let Some(producer) = &*inner else { return ProducerState::default() };
         ProducerState {
             epoch: number(producer.epoch()),
             next_seq: number(producer.next_seq()),
@@ -265,9 +289,17 @@ impl JsProducer {
     /// What the server said to the newest batch it acknowledged.
     #[napi]
     pub fn last_acknowledged(&self) -> Option<BatchAnswer> {
-        let Acknowledged { offset, duplicate, epoch, seq } = self.inner.last_acknowledged()?;
+        let Acknowledged { offset, duplicate, epoch, seq } = self.inner.lock().as_ref()?.last_acknowledged()?;
         Some(BatchAnswer { offset, duplicate, epoch: number(epoch), seq: number(seq) })
     }
+
+    fn producer(&self) -> Result<Producer, ErrorInfo> {
+        self.inner.lock().clone().ok_or_else(abandoned)
+    }
+}
+
+fn abandoned() -> ErrorInfo {
+    ErrorInfo::new(ErrorCode::AlreadyClosed, "the producer was aborted")
 }
 
 impl Losses {

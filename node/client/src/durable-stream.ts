@@ -1,0 +1,241 @@
+// The handle of a stream.
+import { warnIfUsingHttpInBrowser } from "./browser.js"
+import { JSON_CONTENT_TYPE } from "./constants.js"
+import { DurableStreamError } from "./errors.js"
+import { Handle, type HandleOptions } from "./handle.js"
+import type { AppendSettings, StreamAnswer } from "./native.js"
+import { checkSignal, encodeBody, mergeHeaders, urlText } from "./options.js"
+import { read } from "./read.js"
+import type { StreamResponse } from "./response.js"
+import type {
+  AppendBody,
+  AppendOptions,
+  CloseOptions,
+  CloseResult,
+  CreateOptions,
+  CreateStreamOptions,
+  DurableStreamOptions,
+  HeadResult,
+  IdempotentProducerOptions,
+  LastResponse,
+  MaybePromise,
+  StreamOptions,
+} from "./types.js"
+import { writableOf } from "./writable.js"
+
+/** A handle to one stream. Making one does no I/O. */
+export class DurableStream {
+  #options: DurableStreamOptions
+  #handleOptions: HandleOptions
+  #handle: Handle
+  #last: LastResponse | undefined
+
+  constructor(options: DurableStreamOptions) {
+    const url = urlText(options?.url)
+    checkSignal(options.signal)
+    warnIfUsingHttpInBrowser(url, options.warnOnHttp)
+    this.#options = options
+    const { contentType, headers, params, fetch, backoffOptions, timeoutMs, longPollTimeoutMs, sseIdleTimeoutMs } = options
+    const connection = { headers, params, fetch, backoffOptions, timeoutMs, longPollTimeoutMs, sseIdleTimeoutMs }
+    this.#handleOptions = { url, contentType, batching: options.batching ?? true, ...connection }
+    this.#handle = new Handle(this.#handleOptions)
+  }
+
+  /** The stream's URL, without credentials. */
+  get url(): string {
+    return this.#handle.native.url
+  }
+
+  /** The content type, as given, or as the last create, connect or head learned it. */
+  get contentType(): string | undefined {
+    return this.#handle.native.contentType ?? undefined
+  }
+
+  /** What the server said to the last operation of this handle, reads and producers apart. */
+  get lastResponse(): LastResponse | undefined {
+    return this.#last
+  }
+
+  /** Creates a stream. The same settings on a stream that exists are success. Errors: `CONFLICT_EXISTS`. */
+  static async create(options: CreateOptions): Promise<DurableStream> {
+    const stream = new DurableStream(options)
+    const { contentType, ttlSeconds, expiresAt, body, closed, forkFrom, forkOffset, forkSubOffset } = options
+    return stream.create({ contentType, ttlSeconds, expiresAt, body, closed, forkFrom, forkOffset, forkSubOffset })
+  }
+
+  /** A handle to a stream that exists, with its content type. Errors: `NOT_FOUND`. */
+  static async connect(options: DurableStreamOptions): Promise<DurableStream> {
+    const stream = new DurableStream(options)
+    await stream.#answered((native, cancel) => native.head(cancel))
+    return stream
+  }
+
+  /** Asks for a stream's metadata. */
+  static async head(options: DurableStreamOptions): Promise<HeadResult> {
+    return new DurableStream(options).head()
+  }
+
+  /** Deletes a stream. Errors: `NOT_FOUND`. */
+  static async delete(options: DurableStreamOptions): Promise<void> {
+    return new DurableStream(options).delete()
+  }
+
+  /** Creates the stream. The same settings on a stream that exists are success. Errors: `CONFLICT_EXISTS`. */
+  async create(options: CreateStreamOptions = {}): Promise<this> {
+    const { body, signal, closed, contentType, ...rest } = options
+    checkSignal(signal)
+    const encoded = body === undefined ? undefined : encodeBody(body)
+    // A structured value says what the stream is, unless somebody says otherwise.
+    const stated = contentType ?? this.contentType
+    const settings = { ...rest, contentType: stated ?? (encoded?.isValue ? JSON_CONTENT_TYPE : undefined), closed: closed ?? false }
+    await this.#answered((native, cancel) => native.create(settings, encoded?.data ?? null, cancel), signal)
+    return this
+  }
+
+  /**
+   * Appends one message and resolves once the server has stored it. Text on a JSON stream is one JSON value; objects
+   * and arrays become one. Errors: `NOT_FOUND`, `STREAM_CLOSED`, `CONFLICT_SEQ`, `BAD_REQUEST`.
+   */
+  async append(body: MaybePromise<AppendBody>, options: AppendOptions = {}): Promise<void> {
+    checkSignal(options.signal)
+    const { data, isValue } = encodeBody(isPromise(body) ? await body : body)
+    await this.#answered((native, cancel) => native.append(data, appendSettings(options, isValue), cancel), options.signal)
+  }
+
+  /**
+   * Appends everything a stream yields as one append: it is collected first, then stored whole or not at all. On a JSON
+   * stream it is JSON text, whose top-level array becomes several messages.
+   */
+  async appendStream(
+    source: ReadableStream<Uint8Array | string> | AsyncIterable<Uint8Array | string> | Iterable<Uint8Array | string>,
+    options: AppendOptions = {},
+  ): Promise<void> {
+    const { signal } = options
+    checkSignal(signal)
+    const parts: Uint8Array[] = []
+    for await (const part of iterable(source)) {
+      if (signal?.aborted) break
+      parts.push(typeof part === "string" ? Buffer.from(part) : part)
+    }
+    const settings = appendSettings(options, false)
+    await this.#answered((native, cancel) => native.appendBody(Buffer.concat(parts), settings, cancel), signal)
+  }
+
+  /**
+   * A `WritableStream` into this stream, exactly once, with backpressure. Closing it ends the stream for everyone;
+   * aborting it only stops writing.
+   */
+  writable(options: IdempotentProducerOptions & { producerId?: string } = {}): WritableStream<Uint8Array | string> {
+    return writableOf(this, options)
+  }
+
+  /** Reads the stream; options of the call win over those of the handle. See `stream()`. */
+  async stream<TJson = unknown>(options: Omit<StreamOptions, "url"> = {}): Promise<StreamResponse<TJson>> {
+    checkSignal(options.signal)
+    const own = this.#handleOptions
+    const handle: HandleOptions = {
+      ...own,
+      contentType: this.contentType,
+      headers: mergeHeaders(own.headers, options.headers),
+      params: { ...own.params, ...options.params },
+      fetch: options.fetch ?? own.fetch,
+      backoffOptions: options.backoffOptions ?? own.backoffOptions,
+      timeoutMs: options.timeoutMs ?? own.timeoutMs,
+      longPollTimeoutMs: options.longPollTimeoutMs ?? own.longPollTimeoutMs,
+      sseIdleTimeoutMs: options.sseIdleTimeoutMs ?? own.sseIdleTimeoutMs,
+    }
+    const reading = { ...options, onError: options.onError ?? this.#options.onError }
+    return read<TJson>(handle, reading, [this.#options.signal, options.signal])
+  }
+
+  /**
+   * Ends the stream for everyone, with a last message if there is one. Repeating without a message is success.
+   * Errors: `StreamClosedError` for a message on a closed stream.
+   */
+  async close(options: CloseOptions = {}): Promise<CloseResult> {
+    const { body, contentType, signal } = options
+    checkSignal(signal)
+    const last = body === undefined ? undefined : encodeBody(body)
+    const answer = await this.#answered(
+      (native, cancel) => native.close(last?.data ?? null, last?.isValue ?? false, contentType ?? null, cancel),
+      signal,
+    )
+    return { finalOffset: answer.offset ?? "" }
+  }
+
+  /** Deletes the stream with all its data. Errors: `NOT_FOUND`. */
+  async delete(options: { signal?: AbortSignal | undefined } = {}): Promise<void> {
+    checkSignal(options.signal)
+    await this.#answered((native, cancel) => native.delete(cancel), options.signal)
+  }
+
+  /** Asks for the stream's metadata; that it does not exist is an answer, not an error. */
+  async head(options: { signal?: AbortSignal | undefined } = {}): Promise<HeadResult> {
+    checkSignal(options.signal)
+    let answer: StreamAnswer
+    try {
+      answer = await this.#answered((native, cancel) => native.head(cancel), options.signal)
+    } catch (error) {
+      if (error instanceof DurableStreamError && error.code === "NOT_FOUND") return { exists: false, streamClosed: false }
+      throw error
+    }
+    const { status, headers, offset, streamClosed, contentType, etag, cacheControl, ttlSeconds, expiresAt } = answer
+    return {
+      exists: true,
+      streamClosed: streamClosed ?? false,
+      status,
+      headers: new Headers(headers),
+      ...defined({ contentType, offset, etag, cacheControl, ttlSeconds, expiresAt }),
+    }
+  }
+
+  /** @internal The handle for a producer: this one's own, or one with the producer's headers and `fetch`. */
+  producerHandle(options: IdempotentProducerOptions): { handle: Handle; options: HandleOptions; signal: AbortSignal | undefined } {
+    const own = this.#handleOptions
+    const { headers, fetch } = options
+    const isOwn = headers === undefined && fetch === undefined
+    const merged = { ...own, contentType: this.contentType, headers: mergeHeaders(own.headers, headers), fetch: fetch ?? own.fetch }
+    return { handle: isOwn ? this.#handle : new Handle(merged), options: merged, signal: this.#options.signal }
+  }
+
+  async #answered(
+    start: (native: Handle["native"], cancel?: Parameters<Handle["native"]["head"]>[0]) => Promise<StreamAnswer>,
+    signal?: AbortSignal,
+  ): Promise<StreamAnswer> {
+    const handle = this.#handle
+    const answer = await handle.run((cancel) => start(handle.native, cancel), this.#options.signal, signal)
+    const { status, headers, attempts, offset, streamClosed, duplicate, producerEpoch, producerSeq, etag } = answer
+    const told = defined({ offset, streamClosed, duplicate, producerEpoch, producerSeq, etag })
+    this.#last = { status, headers: new Headers(headers), attempts, ...told }
+    return answer
+  }
+}
+
+function appendSettings(options: AppendOptions, isValue: boolean): AppendSettings {
+  const { seq, contentType, ifMatch, producerId, producerEpoch, producerSeq } = options
+  return { isValue, seq, contentType, ifMatch, producerId, producerEpoch, producerSeq }
+}
+
+function isPromise(body: unknown): body is Promise<AppendBody> {
+  return typeof (body as { then?: unknown } | null)?.then === "function"
+}
+
+function iterable<T>(source: ReadableStream<T> | AsyncIterable<T> | Iterable<T>): AsyncIterable<T> | Iterable<T> {
+  return Symbol.asyncIterator in source || Symbol.iterator in source ? source : readAll(source)
+}
+
+async function* readAll<T>(source: ReadableStream<T>): AsyncIterable<T> {
+  const reader = source.getReader()
+  for (;;) {
+    const { done, value } = await reader.read()
+    if (done) return
+    yield value
+  }
+}
+
+/** The fields that are there. */
+function defined<T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined && value !== null)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>
+  }
+}

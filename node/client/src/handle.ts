@@ -1,0 +1,89 @@
+// A native handle with what it needs of JavaScript: functions it may ask, signals that cancel.
+import { toError } from "./errors.js"
+import { loop, newCancel, register, type Source } from "./link.js"
+import type { Cancel, NativeStream } from "./native.js"
+import { observed } from "./observe.js"
+import { resolved, retrySettings, split } from "./options.js"
+import type { ConnectionOptions } from "./types.js"
+
+/** @internal */
+export interface HandleOptions extends ConnectionOptions {
+  url: string
+  contentType?: string | undefined
+  batching: boolean
+}
+
+/** @internal */
+export class Handle {
+  readonly native: NativeStream
+  readonly #source: Source = {}
+  #running = 0
+
+  constructor(options: HandleOptions) {
+    const headers = split(options.headers)
+    const params = split(options.params)
+    const isDynamic = headers.dynamic.length > 0 || params.dynamic.length > 0
+    if (isDynamic) {
+      this.#source.values = async () => {
+        const [headerValues, paramValues] = await Promise.all([resolved(headers.dynamic), resolved(params.dynamic)])
+        return { headers: headerValues, params: paramValues }
+      }
+    }
+    this.#source.fetch = observed(options.fetch, options.backoffOptions)
+    const number = isDynamic || this.#source.fetch !== undefined ? register(this.#source) : undefined
+    const settings = {
+      url: options.url,
+      contentType: options.contentType,
+      headers: headers.fixed,
+      params: params.fixed,
+      valuesSource: isDynamic ? number : undefined,
+      fetchSource: this.#source.fetch === undefined ? undefined : number,
+      retry: retrySettings(options.backoffOptions, "one-shot"),
+      batching: options.batching,
+      timeoutMs: options.timeoutMs,
+      longPollTimeoutMs: options.longPollTimeoutMs,
+      sseIdleTimeoutMs: options.sseIdleTimeoutMs,
+    }
+    this.native = checked(() => loop.stream(settings))
+  }
+
+  /** Runs an operation; any of the signals cancels it, and its reason is what comes out. */
+  async run<T>(start: (cancel?: Cancel) => Promise<T>, ...signals: (AbortSignal | undefined)[]): Promise<T> {
+    // Counting keeps this object, and with it the functions the core may ask, until the end.
+    this.#running += 1
+    const given = signals.filter((signal) => signal !== undefined)
+    const aborted = () => given.find((signal) => signal.aborted)
+    let cancel: Cancel | undefined
+    const onAbort = () => cancel?.cancel()
+    try {
+      throwIfAborted(aborted())
+      if (given.length > 0) cancel = newCancel()
+      for (const signal of given) signal.addEventListener("abort", onAbort, { once: true })
+      return await start(cancel)
+    } catch (error) {
+      throwIfAborted(aborted())
+      throw toError(error)
+    } finally {
+      for (const signal of given) signal.removeEventListener("abort", onAbort)
+      this.#running -= 1
+    }
+  }
+}
+
+/** @internal Calls the addon; what it throws at once becomes an error of this package. */
+export function checked<T>(call: () => T): T {
+  try {
+    return call()
+  } catch (error) {
+    throw toError(error)
+  }
+}
+
+function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal !== undefined) throw abortReason(signal)
+}
+
+/** @internal */
+export function abortReason(signal: AbortSignal): unknown {
+  return signal.reason ?? new DOMException("This operation was aborted", "AbortError")
+}

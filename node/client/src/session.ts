@@ -1,0 +1,130 @@
+// A read in progress: pulls batches, asks `onError` about failures, starts again where it was.
+import { StreamBatch } from "./batch.js"
+import { DurableStreamError } from "./errors.js"
+import { abortReason, checked, Handle, type HandleOptions } from "./handle.js"
+import type { NativeReader, Pairs } from "./native.js"
+import { liveSetting, mergeHeaders, retrySettings } from "./options.js"
+import type { ReadOptions } from "./types.js"
+
+/** @internal */
+export class Session {
+  readonly #handleOptions: HandleOptions
+  readonly #options: ReadOptions
+  readonly #signals: AbortSignal[]
+  readonly #onAbort: () => void
+  #handle: Handle
+  #reader: NativeReader
+  #offset: string | undefined
+  #cursor: string | undefined
+  #isClosed = false
+  #status = 200
+
+  constructor(handleOptions: HandleOptions, options: ReadOptions, signals: (AbortSignal | undefined)[]) {
+    this.#handleOptions = handleOptions
+    this.#options = options
+    this.#offset = options.offset
+    this.#cursor = options.cursor
+    this.#signals = signals.filter((signal) => signal !== undefined)
+    const aborted = this.#aborted()
+    if (aborted !== undefined) throw abortReason(aborted)
+    this.#handle = new Handle(handleOptions)
+    this.#reader = this.#open()
+    // Weak: a signal that lives for the whole program must not keep reads that were dropped.
+    const self = new WeakRef(this)
+    this.#onAbort = () => self.deref()?.close()
+    for (const signal of this.#signals) signal.addEventListener("abort", this.#onAbort, { once: true })
+  }
+
+  /** The next batch; `undefined` when the read is over, or was closed by the caller. */
+  async next<T>(): Promise<StreamBatch<T> | undefined> {
+    for (;;) {
+      try {
+        if (this.#isClosed) return this.#ended()
+        const batch = await this.#handle.run(() => this.#reader.next())
+        if (batch === null) {
+          this.close()
+          return undefined
+        }
+        this.#offset = batch.offset
+        this.#cursor = batch.cursor ?? undefined
+        this.#status = batch.status
+        return new StreamBatch<T>(batch, this.#options.json === true)
+      } catch (error) {
+        if (this.#isClosed) return this.#ended()
+        await this.#recover(error)
+      }
+    }
+  }
+
+  /** HTTP status of the latest answer. */
+  get status(): number {
+    return this.#status
+  }
+
+  /** Headers of the latest answer. */
+  get headers(): Pairs {
+    return this.#reader.headers()
+  }
+
+  /** Content type of the latest answer. */
+  get contentType(): string | undefined {
+    return this.#reader.contentType() ?? this.#handle.native.contentType ?? undefined
+  }
+
+  /** The stream's URL, without credentials. */
+  get url(): string {
+    return this.#handle.native.url
+  }
+
+  /** Ends the read at once. Repeating does nothing. */
+  close(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    for (const signal of this.#signals) signal.removeEventListener("abort", this.#onAbort)
+    this.#reader.close()
+  }
+
+  /** An aborted read fails with the signal's reason; one the caller closed ends. */
+  #ended(): undefined {
+    const signal = this.#aborted()
+    if (signal !== undefined) throw abortReason(signal)
+    return undefined
+  }
+
+  #aborted(): AbortSignal | undefined {
+    return this.#signals.find((signal) => signal.aborted)
+  }
+
+  /** Goes on as `onError` says, or throws the error. */
+  async #recover(error: unknown): Promise<void> {
+    const retry = await this.#options.onError?.(error as Error)
+    if (typeof retry !== "object" || retry === null || this.#isClosed) {
+      this.close()
+      throw error
+    }
+    if (retry.headers !== undefined) this.#handleOptions.headers = mergeHeaders(this.#handleOptions.headers, retry.headers)
+    if (retry.params !== undefined) this.#handleOptions.params = { ...this.#handleOptions.params, ...retry.params }
+    this.#reader.close()
+    this.#handle = new Handle(this.#handleOptions)
+    this.#reader = this.#open()
+  }
+
+  #open(): NativeReader {
+    const { live, ifNoneMatch } = this.#options
+    if (ifNoneMatch !== undefined && typeof ifNoneMatch !== "string") {
+      throw new DurableStreamError("ifNoneMatch: must be an entity tag", "BAD_REQUEST")
+    }
+    return checked(() =>
+      this.#handle.native.read({
+        offset: this.#offset,
+        live: liveSetting(live),
+        cursor: this.#cursor,
+        ifNoneMatch,
+        contentType: undefined,
+        headers: [],
+        params: [],
+        retry: retrySettings(this.#handleOptions.backoffOptions, "read"),
+      }),
+    )
+  }
+}

@@ -1,0 +1,41 @@
+// Builds the addons with Cargo and puts them where the packages look first.
+//   node scripts/addons.mjs [--release]
+import { execFileSync } from "node:child_process"
+import { copyFileSync, mkdirSync, renameSync } from "node:fs"
+import { dirname, join } from "node:path"
+import { fileURLToPath } from "node:url"
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)))
+const isRelease = process.argv.includes("--release")
+const ADDONS = [
+  { crate: "durable-streams-node", package: "client", name: "durable-streams" },
+  { crate: "durable-streams-node-server", package: "server", name: "durable-streams-server" },
+]
+
+/** This platform, as the platform packages are named. */
+export function platform() {
+  const { platform, arch } = process
+  if (platform === "win32") return `win32-${arch}-msvc`
+  if (platform !== "linux") return `${platform}-${arch}`
+  const isMusl = process.report.getReport().header.glibcVersionRuntime === undefined
+  return `linux-${arch}-${isMusl ? "musl" : "gnu"}`
+}
+
+const crates = ADDONS.flatMap(({ crate }) => ["-p", crate])
+execFileSync("cargo", ["build", ...(isRelease ? ["--release"] : []), ...crates], { cwd: root, stdio: "inherit" })
+const target = process.env.CARGO_TARGET_DIR ?? join(root, "..", "target")
+for (const addon of ADDONS) {
+  const folder = join(root, addon.package, "native")
+  mkdirSync(folder, { recursive: true })
+  const file = join(folder, `${addon.name}.${platform()}.node`)
+  // Renamed into place: a process that has the old file loaded keeps it.
+  copyFileSync(join(target, isRelease ? "release" : "debug", library(addon.crate)), `${file}.new`)
+  renameSync(`${file}.new`, file)
+  console.log(file)
+}
+
+function library(crate) {
+  const name = crate.replaceAll("-", "_")
+  if (process.platform === "win32") return `${name}.dll`
+  return process.platform === "darwin" ? `lib${name}.dylib` : `lib${name}.so`
+}

@@ -1,0 +1,24 @@
+// Compiles the TypeScript of the packages and writes their ES module entries.
+//   node scripts/build.mjs [client] [server]
+import { execFileSync } from "node:child_process"
+import { readdirSync, rmSync, writeFileSync } from "node:fs"
+import { createRequire } from "node:module"
+import { dirname, join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { exportsOf } from "./exports.mjs"
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)))
+const tsc = join(dirname(createRequire(import.meta.url).resolve("typescript/package.json")), "bin", "tsc")
+
+for (const name of process.argv.length > 2 ? process.argv.slice(2) : ["client", "server"]) {
+  const folder = join(root, name)
+  rmSync(join(folder, "dist"), { recursive: true, force: true })
+  execFileSync(process.execPath, [tsc, "-p", folder], { stdio: "inherit" })
+  const names = exportsOf(join(folder, "dist", "index.js"))
+  // Named one by one: a runtime that does not look into CommonJS finds them all the same. One implementation for both
+  // kinds of modules, so that classes and the link to the addon exist once.
+  const lines = ['import index from "./index.js"', `export const { ${names.join(", ")} } = index`, ""]
+  writeFileSync(join(folder, "dist", "index.mjs"), lines.join("\n"))
+  writeFileSync(join(folder, "dist", "index.d.mts"), 'export * from "./index.js"\n')
+  console.log(`${name}: ${readdirSync(join(folder, "dist")).length} files, ${names.length} exports`)
+}
