@@ -50,16 +50,58 @@ pub const RULES: &[(&str, &str)] = &[
     ("C46", "workers stop acking when the lease is lost"),
 ];
 
-/// Rules that no command of an adapter can show, and what shows them instead.
-pub const NOT_THROUGH_AN_ADAPTER: &[(&str, &str)] = &[
-    (
-        "C45",
-        "an adapter receives no webhooks: the adapter protocol has no command for it. The server's own tests sign and \
-         deliver webhooks and verify them on raw bytes (server/tests/subscriptions/webhook.rs)",
-    ),
-    (
-        "C46",
-        "an adapter holds no lease: the adapter protocol has no command for workers. Fencing is tested where leases \
-         are, in the server (server/tests/subscriptions)",
-    ),
+/// A rule that no command of an adapter can show.
+#[derive(Debug)]
+pub struct Elsewhere {
+    /// The rule.
+    pub rule: &'static str,
+    /// Why no case shows it.
+    pub why: &'static str,
+    /// The file of the tests that show it, from the workspace's folder.
+    pub file: &'static str,
+    /// Their names.
+    pub tests: &'static [&'static str],
+}
+
+/// Rules about parties that no client of this project has: neither of them is a reader or
+/// writer of streams, and the adapter protocol has no command for them.
+pub const ELSEWHERE: &[Elsewhere] = &[
+    Elsewhere {
+        rule: "C45",
+        why: "a webhook receiver is an HTTP server of its own, which no client here has. The server's tests receive its \
+              webhooks and verify them as this rule says",
+        file: "server/tests/subscriptions/webhook.rs",
+        tests: &[
+            "the_whole_cycle",
+            "a_failed_delivery_is_repeated_as_the_same_wake",
+            "a_rotated_key_signs_and_the_old_one_stays_published",
+        ],
+    },
+    Elsewhere {
+        rule: "C46",
+        why: "a worker claims and acknowledges through the control API, for which no client here has calls. The \
+              server's tests act as workers whose lease is lost, and get 409 `FENCED` or 404",
+        file: "server/tests/subscriptions/pull_wake.rs",
+        tests: &[
+            "a_released_lease_goes_to_the_next_worker",
+            "a_lease_that_ends_is_announced_anew",
+            "after_deletion_workers_get_404_and_a_new_one_of_that_name_fences_them",
+        ],
+    },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tests_that_stand_for_cases_exist() {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+        for elsewhere in ELSEWHERE {
+            let text = std::fs::read_to_string(format!("{root}/{}", elsewhere.file)).expect(elsewhere.file);
+            for test in elsewhere.tests {
+                assert!(text.contains(&format!("#[tokio::test]\nasync fn {test}(")), "{}: {test}", elsewhere.file);
+            }
+        }
+    }
+}

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::{
     breaks::BREAKS,
     case::Suite,
-    rules::{NOT_THROUGH_AN_ADAPTER, RULES},
+    rules::{ELSEWHERE, Elsewhere, RULES},
 };
 
 /// The table as Markdown.
@@ -22,8 +22,10 @@ pub fn markdown(suites: &[Suite]) -> String {
     text.push_str("| Rule | In short | Cases | Break that is caught |\n|---|---|---|---|\n");
     for (rule, short) in RULES {
         let cases: Vec<_> = suites.iter().flat_map(|suite| cases_of(suite, rule)).collect();
-        let shown = match NOT_THROUGH_AN_ADAPTER.iter().find(|(exempt, _)| exempt == rule) {
-            Some((_, reason)) => format!("none: {reason}"),
+        let shown = match ELSEWHERE.iter().find(|elsewhere| elsewhere.rule == *rule) {
+            Some(Elsewhere { why, file, tests, .. }) => {
+                format!("none: {why}: [{file}](../{file}) `{}`", tests.join("`, `"))
+            }
             None => format!("{}: {}", cases.len(), cases.join(", ")),
         };
         let broken = BREAKS.iter().find(|broken| broken.rule == *rule).map_or("", |broken| broken.what);

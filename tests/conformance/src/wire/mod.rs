@@ -100,7 +100,8 @@ impl Wire {
     }
 
     /// Adds a rule; earlier ones come first.
-    pub fn add_rule(&self, rule: Rule) {
+    pub fn add_rule(&self, mut rule: Rule) {
+        rule.since = self.shared.record.len();
         self.shared.rules.lock().push(rule);
     }
 
@@ -126,10 +127,11 @@ impl Wire {
             *map = headers;
         }
         let request = request.body(Full::new(body)).map_err(|error| error.to_string())?;
-        let reply = shared.client.request(request).await.map_err(|error| format!("{method} {path}: {error}"))?;
+        let failed = |error: &dyn std::fmt::Display| format!("{method} {}{path}: {error}", shared.server);
+        let reply = shared.client.request(request).await.map_err(|error| failed(&error))?;
         let (head, body) = reply.into_parts();
         record.answered(id, head.status.as_u16(), &head.headers);
-        let body = body.collect().await.map_err(|error| format!("{method} {path}: {error}"))?.to_bytes();
+        let body = body.collect().await.map_err(|error| failed(&error))?.to_bytes();
         ending.piece(&body);
         ending.set(End::Complete);
         Ok(Whole { status: head.status.as_u16(), headers: head.headers, body })
@@ -182,7 +184,7 @@ async fn serve(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respon
     let rule = shared.take_rule(&method, &path, &query, &parts.headers);
     let rule = rule.unwrap_or_else(|| Rule::on(path.as_str(), Effect::Pass));
     tokio::time::sleep(rule.delay).await;
-    shared.record.until_answered(&path, rule.until_answered).await;
+    shared.record.until_answered(&path, rule.since, rule.until_answered).await;
     match rule.effect {
         Effect::Pass => shared.forward(&parts, body, id, ending, Edit::default()).await,
         Effect::Edit(edit) => shared.forward(&parts, body, id, ending, edit).await,

@@ -184,21 +184,22 @@ impl Record {
         Changes(self.0.changed.subscribe())
     }
 
-    /// Resolves when so many requests of the client to a path have been answered, or when
-    /// that takes too long.
-    pub async fn until_answered(&self, path: &str, count: u64) {
+    /// Resolves when so many requests of the client to a path have been answered, the first
+    /// `since` requests not counted, or when that takes too long.
+    pub async fn until_answered(&self, path: &str, since: usize, count: u64) {
         let deadline = Instant::now() + PATIENCE;
         let mut changes = self.changes();
-        while self.answered_to(path) < count && Instant::now() < deadline {
+        while self.answered_to(path, since) < count && Instant::now() < deadline {
             changes.next_before(deadline).await;
         }
     }
 
-    fn answered_to(&self, path: &str) -> u64 {
+    fn answered_to(&self, path: &str, since: usize) -> u64 {
         let kept = self.0.kept.lock();
         let answered = kept
             .exchanges
             .iter()
+            .skip(since)
             .filter(|exchange| exchange.by == By::Client && exchange.path == path && exchange.reply.is_some());
         answered.count() as u64
     }

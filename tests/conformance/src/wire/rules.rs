@@ -28,8 +28,11 @@ pub struct Rule {
     pub probability: f64,
     /// Wait first.
     pub delay: Duration,
-    /// Then wait until the client has been answered so many requests to this path.
+    /// Then wait until the client has been answered so many requests to this path that came
+    /// after this rule.
     pub until_answered: u64,
+    /// How many requests there were before this rule.
+    pub since: usize,
     /// What then happens.
     pub effect: Effect,
 }
@@ -107,6 +110,7 @@ impl Rule {
             probability: 1.0,
             delay: Duration::ZERO,
             until_answered: 0,
+            since: 0,
             effect,
         }
     }
