@@ -25,7 +25,7 @@ mod stream;
 mod transport;
 
 #[cfg(feature = "server")]
-pub use crate::server::{FaultSettings, FfiServer, ServerSettings};
+pub use crate::server::{FaultSettings, FfiServer, ServerSettings, start_server};
 pub use crate::{
     call::FfiCancel,
     error::{CoreError, ErrorDetails},
