@@ -17,9 +17,11 @@ mod crash;
 mod e2e;
 mod faults;
 mod fuzz;
+mod generate;
 mod interop;
 mod language;
 mod lint;
+mod node;
 mod process;
 mod python;
 mod server;
@@ -55,6 +57,8 @@ enum Command {
     Fixup,
     /// The project's own rules: dependencies, protocol strings, file sizes.
     Tidy,
+    /// Write the sources that UniFFI makes from `ffi/`.
+    Gen(generate::Options),
     /// Run a conformance suite: `server`, `client [language]`; or write its `table`.
     Conformance {
         /// What is tested.
@@ -113,6 +117,7 @@ fn main() -> ExitCode {
         Command::Lint => lint::run().and_then(Tally::verdict),
         Command::Fixup => lint::fix(),
         Command::Tidy => tidy::run().and_then(Tally::verdict),
+        Command::Gen(options) => generate::generate(options).and_then(Tally::verdict),
         Command::Conformance { subject, client, store, url, filter } => match subject {
             Subject::Server => conformance::run(store, url.as_deref(), filter.as_deref()),
             Subject::Client => conformance_client::run(&client, url.as_deref()),
