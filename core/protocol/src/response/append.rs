@@ -1,8 +1,8 @@
 //! Answers to an append (protocol.md §6).
 
-use http::{StatusCode, header::ETAG};
+use http::{HeaderName, StatusCode, header::ETAG};
 
-use super::{Refusal, ReplyHead, classify};
+use super::{Refusal, ReplyHead, broken, classify};
 use crate::{
     headers,
     request::{Operation, RequestPlan},
@@ -31,6 +31,11 @@ pub fn outcome(plan: &RequestPlan, head: &ReplyHead) -> Result<Appended, Box<Ref
     debug_assert!(matches!(plan.operation, Operation::Append | Operation::Close), "{:?}", plan.operation);
     let map = &head.headers;
     match head.status {
+        // A login page in a foreign network says 200 to everything; what it swallowed must not
+        // count as stored. Servers may leave out single headers (protocol.md §6), not all.
+        StatusCode::OK if !ACKNOWLEDGING.iter().any(|name| map.contains_key(name)) => {
+            Err(broken(plan, head, "it has none of the protocol's headers"))
+        }
         StatusCode::OK | StatusCode::NO_CONTENT => Ok(Appended {
             next_offset: headers::text(map, &headers::STREAM_NEXT_OFFSET).map(str::to_owned),
             closed: headers::is_true(map, &headers::STREAM_CLOSED),
@@ -45,3 +50,7 @@ pub fn outcome(plan: &RequestPlan, head: &ReplyHead) -> Result<Appended, Box<Ref
         _ => Err(classify(plan, head)),
     }
 }
+
+/// At least one of these is in an answer that says that something was stored.
+const ACKNOWLEDGING: [HeaderName; 4] =
+    [headers::STREAM_NEXT_OFFSET, headers::STREAM_CLOSED, headers::PRODUCER_EPOCH, headers::PRODUCER_SEQ];

@@ -2,7 +2,7 @@
 
 use http::{StatusCode, header::CONTENT_TYPE};
 
-use super::{Refusal, ReplyHead, classify};
+use super::{Refusal, ReplyHead, broken, classify};
 use crate::{headers, request::RequestPlan};
 
 /// A stream that exists with the settings asked for.
@@ -22,6 +22,11 @@ pub struct Created {
 pub fn outcome(plan: &RequestPlan, head: &ReplyHead) -> Result<Created, Box<Refusal>> {
     let map = &head.headers;
     match head.status {
+        // A login page in a foreign network says 200 to everything (protocol.md §5: an
+        // existing stream answers with its tail).
+        StatusCode::OK if !map.contains_key(&headers::STREAM_NEXT_OFFSET) => {
+            Err(broken(plan, head, "`Stream-Next-Offset` is missing"))
+        }
         StatusCode::CREATED | StatusCode::OK => Ok(Created {
             is_new: head.status == StatusCode::CREATED,
             content_type: headers::text(map, &CONTENT_TYPE).map(str::to_owned),
