@@ -273,12 +273,12 @@ test("return ends a parked next", { timeout: 10_000 }, async () => {
   const handle = await filled([])
   const response = await handle.stream({ live: "sse", offset: "now" })
   const batches = response.batches()[Symbol.asyncIterator]()
-  let parked = batches.next()
-  // The first may be the empty batch that says up to date.
-  parked = Promise.race([parked, batches.next()]).then(() => parked)
+  // What says that all is read may come first; then nothing does.
+  assert.equal((await batches.next()).value.upToDate, true)
+  const parked = batches.next()
   await batches.return()
+  assert.equal((await parked).done, true)
   assert.equal((await batches.next()).done, true)
-  await parked
   await settled(response.closed)
 })
 

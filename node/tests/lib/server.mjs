@@ -36,6 +36,7 @@ export async function startServer(flags = [], { port = 0 } = {}) {
     },
     stop: async () => {
       process.removeListener("exit", kill)
+      child.ref()
       kill()
       await ended
     },

@@ -10,3 +10,13 @@ export function test(name, options, body) {
   if (typeof options === "function") plain(`${file}: ${name}`, { timeout: LIMIT_MS }, options)
   else plain(`${file}: ${name}`, { timeout: LIMIT_MS, ...options }, body)
 }
+
+// A file ends when its tests are over: whatever still keeps it alive was left open.
+const PATIENCE_MS = 10_000
+after(() => {
+  const giveUp = () => {
+    process.stderr.write(`still open ${PATIENCE_MS} ms after the last test: ${process.getActiveResourcesInfo().join(", ")}\n`)
+    process.exit(9)
+  }
+  setTimeout(giveUp, PATIENCE_MS).unref()
+})

@@ -1,6 +1,16 @@
 // A server that answers what a test says and records what it was asked: for everything a right server does not do.
 import { createServer } from "node:http"
 import { once } from "node:events"
+import { after } from "node:test"
+
+// A test that fails leaves its server behind, which would keep the file from ending.
+const open = new Set()
+after(() => {
+  for (const server of open) {
+    server.closeAllConnections()
+    server.close()
+  }
+})
 
 /**
  * `answer(request, response, n)` is called for the n-th request, from 0. A `request` has `body` as text.
@@ -25,6 +35,7 @@ export async function startWire(answer) {
     for (const [count, resolve] of waiting) if (seen.length >= count) resolve(seen)
     await answer(request, response, seen.length - 1)
   })
+  open.add(server)
   server.listen(0, "127.0.0.1")
   await once(server, "listening")
   const origin = `http://127.0.0.1:${server.address().port}`
@@ -34,6 +45,7 @@ export async function startWire(answer) {
     seen,
     arrived: (count) => (seen.length >= count ? Promise.resolve(seen) : new Promise((resolve) => waiting.push([count, resolve]))),
     stop: () => {
+      open.delete(server)
       server.closeAllConnections()
       return new Promise((resolve) => server.close(resolve))
     },
