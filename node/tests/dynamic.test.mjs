@@ -99,8 +99,8 @@ for (const [name, fail] of [
     const wire = await startWire((request, response) => done(response))
     const headers = { authorization: fail }
     const handle = new DurableStream({ ...base, url: wire.url, contentType: "text/plain", headers })
-    for (const action of [stream({ ...base, url: wire.url, headers }), handle.append("x"), handle.head()]) {
-      const error = await failure(action)
+    for (const act of [() => stream({ ...base, url: wire.url, headers }), () => handle.append("x"), () => handle.head()]) {
+      const error = await failure(act)
       assert.equal(error instanceof RangeError || error.cause instanceof RangeError, true, String(error?.stack))
     }
     assert.equal(wire.seen.length, 0)
