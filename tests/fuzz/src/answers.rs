@@ -73,7 +73,7 @@ fn read(input: &mut Input<'_>) {
             match machine.poll(now) {
                 Step::Send(_) => (is_open, has_head, is_ahead) = (true, false, false),
                 Step::SendAhead(_) => {
-                    assert!(is_open && !is_ahead, "one answer ahead, of an open one");
+                    assert!(!is_ahead, "one answer ahead, not two");
                     is_ahead = true;
                 }
                 Step::AwaitReply => {
