@@ -21,7 +21,7 @@ use durable_streams_server::{
         Clock, Engine, EngineOptions,
         types::{
             AppendError, AppendKind, AppendRequest, Change, CreateError, CreateRequest, DeleteError, ForkRequest,
-            LookupError, ReadError,
+            LookupError, Observer, ReadError, StreamEvent,
         },
     },
     path::StreamPath,
@@ -506,5 +506,35 @@ fn dropping_the_last_handle_ends_the_committer_and_unlocks_the_directory() {
     while FileStore::open(directory.path(), FileOptions::default()).is_err() {
         assert!(std::time::Instant::now() < deadline, "the directory stays locked");
         std::thread::yield_now();
+    }
+}
+
+/// Writes down the paths of what it is told.
+#[derive(Default)]
+struct Notebook(parking_lot::Mutex<Vec<String>>);
+
+impl Observer for Notebook {
+    fn observe(&self, events: &[StreamEvent]) {
+        self.0.lock().extend(events.iter().map(|event| match event {
+            StreamEvent::Created { path } => format!("created {path}"),
+            StreamEvent::Appended { path, .. } => format!("appended {path}"),
+            StreamEvent::Deleted { path } => format!("deleted {path}"),
+        }));
+    }
+}
+
+#[tokio::test]
+async fn every_observer_is_told_of_every_event() {
+    let engine = open_memory();
+    let notebooks = [Arc::new(Notebook::default()), Arc::new(Notebook::default())];
+    for notebook in &notebooks {
+        engine.add_observer(notebook.clone());
+    }
+    let path = path("/a");
+    engine.create(path.clone(), text_stream()).await.expect("created");
+    engine.append(&path, text("x")).await.expect("appended");
+    engine.delete(&path).await.expect("deleted");
+    for notebook in &notebooks {
+        assert_eq!(*notebook.0.lock(), ["created /a", "appended /a", "deleted /a"]);
     }
 }

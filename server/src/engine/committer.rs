@@ -262,12 +262,12 @@ impl Committer {
     }
 
     fn publish(&mut self, transaction: &mut Transaction) {
-        let observer = self.shared.observer.get();
+        let is_observed = !self.shared.observers.read().is_empty();
         let mut events = Vec::new();
         for effect in transaction.effects.drain(..) {
             match effect {
                 Effect::Created(stream) => {
-                    if observer.is_some() {
+                    if is_observed {
                         events.push(StreamEvent::Created { path: stream.path().clone() });
                     }
                     self.shared.paths.write().insert(stream.path().clone(), stream);
@@ -279,7 +279,7 @@ impl Committer {
                         paths.remove(stream.path());
                     }
                     drop(paths);
-                    if observer.is_some() {
+                    if is_observed {
                         events.push(StreamEvent::Deleted { path: stream.path().clone() });
                     }
                 }
@@ -293,7 +293,7 @@ impl Committer {
             if unit.data.is_empty() {
                 continue;
             }
-            if observer.is_some() {
+            if is_observed {
                 let tail = Position(unit.at.0 + unit.data.len() as u64);
                 events.push(StreamEvent::Appended { path: stream.path().clone(), previous: unit.at, tail });
             }
@@ -305,8 +305,10 @@ impl Committer {
                 stream.publish_state(decided.is_closed);
             }
         }
-        if let Some(observer) = observer.filter(|_| !events.is_empty()) {
-            observer.observe(&events);
+        if !events.is_empty() {
+            for observer in &*self.shared.observers.read() {
+                observer.observe(&events);
+            }
         }
     }
 

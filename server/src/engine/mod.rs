@@ -20,7 +20,7 @@ pub mod types;
 use std::{
     collections::HashMap,
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -72,7 +72,7 @@ pub(crate) struct Shared {
     queue: Queue,
     options: EngineOptions,
     hot_bytes: Arc<hot::Budget>,
-    observer: OnceLock<Arc<dyn Observer>>,
+    observers: RwLock<Vec<Arc<dyn Observer>>>,
     is_stopping: AtomicBool,
     stats: CommitStats,
     committer: Mutex<Option<std::thread::JoinHandle<()>>>,
@@ -105,7 +105,7 @@ impl Engine {
             queue: Queue::default(),
             options,
             hot_bytes,
-            observer: OnceLock::new(),
+            observers: RwLock::default(),
             is_stopping: AtomicBool::new(false),
             stats: CommitStats::default(),
             committer: Mutex::new(None),
@@ -171,9 +171,9 @@ impl Engine {
             .collect()
     }
 
-    /// Names the one observer of stream events; the first one stays.
-    pub fn set_observer(&self, observer: Arc<dyn Observer>) {
-        let _ = self.shared.observer.set(observer);
+    /// Has every later event told to one more observer.
+    pub fn add_observer(&self, observer: Arc<dyn Observer>) {
+        self.shared.observers.write().push(observer);
     }
 
     /// Writes entries of the key-value area, all or none; resolves when they are durable.

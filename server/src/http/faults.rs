@@ -164,7 +164,8 @@ impl Faults {
 
 impl Fault {
     /// Reads the body of a control request.
-    fn parse(body: &[u8]) -> Result<Self, String> {
+    /// Errors: says what is wrong with it.
+    pub fn parse(body: &[u8]) -> Result<Self, String> {
         let fault: Self = serde_json::from_slice(body).map_err(|error| format!("the body is not a fault: {error}"))?;
         if fault.path.is_empty() {
             return Err("path is missing".to_owned());

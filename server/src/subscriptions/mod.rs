@@ -60,6 +60,13 @@ pub use self::{
 };
 use crate::store::StoreError;
 
+/// Whether a path pattern covers a path: `*` is one segment, `**` any number of them.
+/// Slashes at either end do not count. Errors: why the pattern is refused.
+pub fn glob_matches(pattern: &str, path: &str) -> Result<bool, String> {
+    let glob = glob::Glob::parse(pattern).map_err(|error| error.to_string())?;
+    Ok(glob.matches(path.trim_matches('/')))
+}
+
 /// Requests waiting for the hub; more wait in their tasks.
 const QUEUE: usize = 1_024;
 

@@ -62,7 +62,7 @@ impl StreamsPort for Engine {
     }
 
     fn observe(&self, observer: Arc<dyn Observer>) {
-        self.set_observer(observer);
+        self.add_observer(observer);
     }
 
     fn append(&self, path: &StreamPath, event: Bytes) -> BoxFuture<'_, Result<(), EventError>> {
