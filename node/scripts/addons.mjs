@@ -4,6 +4,7 @@ import { execFileSync } from "node:child_process"
 import { copyFileSync, mkdirSync, renameSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { platform } from "./platform.mjs"
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const isRelease = process.argv.includes("--release")
@@ -11,15 +12,6 @@ const ADDONS = [
   { crate: "durable-streams-node", package: "client", name: "durable-streams" },
   { crate: "durable-streams-node-server", package: "server", name: "durable-streams-server" },
 ]
-
-/** This platform, as the platform packages are named. */
-export function platform() {
-  const { platform, arch } = process
-  if (platform === "win32") return `win32-${arch}-msvc`
-  if (platform !== "linux") return `${platform}-${arch}`
-  const isMusl = process.report.getReport().header.glibcVersionRuntime === undefined
-  return `linux-${arch}-${isMusl ? "musl" : "gnu"}`
-}
 
 const crates = ADDONS.flatMap(({ crate }) => ["-p", crate])
 execFileSync("cargo", ["build", ...(isRelease ? ["--release"] : []), ...crates], { cwd: root, stdio: "inherit" })

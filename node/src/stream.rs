@@ -150,6 +150,8 @@ pub struct StreamAnswer {
 pub struct JsStream {
     pub(crate) link: Arc<Link>,
     pub(crate) inner: Stream,
+    /// Whether concurrent appends share requests.
+    shares: bool,
 }
 
 #[napi]
@@ -178,7 +180,7 @@ impl JsLoop {
         let inner = Stream::new(&config, &settings.url, settings.content_type.as_deref())
             .map_err(|info| thrown(&info))?
             .with_batching(batching);
-        Ok(JsStream { link: Arc::clone(&self.link), inner })
+        Ok(JsStream { link: Arc::clone(&self.link), inner, shares: settings.batching })
     }
 }
 
@@ -237,7 +239,7 @@ impl JsStream {
         let message = if settings.is_value { Message::Value(data) } else { Message::Text(data) };
         let config = append_config(settings).map_err(|info| thrown(&info))?;
         let stream = self.inner.clone();
-        if config.producer.is_some() || config.if_match.is_some() {
+        if !self.shares || config.producer.is_some() || config.if_match.is_some() {
             let append = async move { stream.append(message, config).await.map(StreamAnswer::from) };
             return self.link.start(env, append, cancel);
         }

@@ -176,7 +176,7 @@ export class DurableStream {
     try {
       answer = await this.#answered((native, cancel) => native.head(cancel), options.signal)
     } catch (error) {
-      if (error instanceof DurableStreamError && error.code === "NOT_FOUND") return { exists: false, streamClosed: false }
+      if (error instanceof DurableStreamError && error.code === "NOT_FOUND") return { exists: false }
       throw error
     }
     const { status, headers, offset, streamClosed, contentType, etag, cacheControl, ttlSeconds, expiresAt } = answer

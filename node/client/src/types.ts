@@ -183,7 +183,7 @@ export type HeadResult =
       status: number
       headers: Headers
     }
-  | { exists: false; streamClosed: false }
+  | { exists: false }
 
 /** What the server said to the last operation of a handle. */
 export interface LastResponse {
