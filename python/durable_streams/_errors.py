@@ -252,7 +252,7 @@ class SSEEncodingError(DurableStreamError):
     """Base64 data in a server-sent event is damaged."""
 
     def __init__(self, message: str = "invalid base64 in a server-sent event") -> None:
-        super().__init__(message, None, "SSE_ENCODING")
+        super().__init__(message, None, "SSE_ENCODING_ERROR")
 
 
 def _restore(cls: Type[BaseException], state: Dict[str, Any]) -> BaseException:
@@ -270,10 +270,6 @@ _CODES = {
     "INVALID_OFFSET": "BAD_REQUEST",
     "UNEXPECTED_STATUS": "HTTP_ERROR",
 }
-
-
-class _TransportCause(Exception):
-    """How an exchange broke, in the words of the network layer."""
 
 
 def _from_native(info: Dict[str, Any]) -> BaseException:
@@ -302,6 +298,9 @@ def _from_native(info: Dict[str, Any]) -> BaseException:
         error = StaleEpochError(text, info["current_epoch"])
     elif reason == "SEQUENCE_GAP":
         error = SequenceGapError(text, info["expected_seq"], info["received_seq"])
+    elif reason == "PARSE_ERROR" and "base64" in text:
+        error = SSEEncodingError(text)
+        code = error.code
     elif reason == "INVALID_ARGUMENT":
         error = InvalidArgumentError(text, None, code)
     elif status is not None:
@@ -317,4 +316,5 @@ def _from_native(info: Dict[str, Any]) -> BaseException:
         error.body = info["server_text"]
     if isinstance(error, DurableStreamError):
         error.details = info["server_text"]
-    return error
+    made: BaseException = error
+    return made

@@ -11,6 +11,7 @@ __all__ = [
     "AsyncParamsLike",
     "CloseResult",
     "CreateResult",
+    "FlushResult",
     "HeadResult",
     "HeadersLike",
     "IdempotentAppendResult",
@@ -108,6 +109,8 @@ class AppendResult:
     """The server had the data already. Only for appends with ``producer=``."""
     status: int = 204
     headers: Dict[str, str] = field(default_factory=dict, repr=False)
+    producer_epoch: Optional[int] = None
+    producer_seq: Optional[int] = None
 
 
 @dataclass(frozen=True)
@@ -129,17 +132,43 @@ class IdempotentAppendResult:
 
 
 @dataclass(frozen=True)
+class FlushResult:
+    """What the server said to the last batch of a flush."""
+
+    offset: Optional[Offset]
+    """The tail behind it."""
+    duplicate: bool = False
+    """The server had it already, from an earlier try or an earlier life of this producer."""
+    epoch: Optional[int] = None
+    seq: Optional[int] = None
+
+
+@dataclass(frozen=True)
 class RetryOptions:
     """How failed requests are repeated: exponential backoff with full jitter; ``Retry-After`` is a floor.
 
     429, 5xx and failed connections are repeated; a plain append is not repeated after a
     connection that broke midway, for it may have been stored.
+    Errors: ``ValueError`` naming the field.
     """
 
-    max_retries: Optional[int] = 3
-    """Repeats after the first try. ``None``: without end."""
-    initial_delay: float = 0.1
-    """Units: seconds."""
-    max_delay: float = 30.0
-    """Units: seconds."""
+    max_retries: Optional[float] = 3
+    """Repeats after the first try. ``None`` or infinity: without end."""
+    initial_delay_ms: float = 100
+    """Units: ms."""
+    max_delay_ms: float = 30_000
+    """Units: ms."""
     multiplier: float = 2.0
+
+    def __post_init__(self) -> None:
+        retries = self.max_retries
+        if retries is None:
+            object.__setattr__(self, "max_retries", float("inf"))
+        elif retries < 0 or (retries != float("inf") and retries != int(retries)):
+            raise ValueError(f"max_retries: must be a whole number of 0 or more, got {retries}")
+        if not self.initial_delay_ms > 0:
+            raise ValueError(f"initial_delay_ms: must be more than 0, got {self.initial_delay_ms}")
+        if not self.max_delay_ms >= self.initial_delay_ms:
+            raise ValueError(f"max_delay_ms: must not be below initial_delay_ms, got {self.max_delay_ms}")
+        if not self.multiplier >= 1:
+            raise ValueError(f"multiplier: must be at least 1, got {self.multiplier}")

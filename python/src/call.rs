@@ -9,9 +9,10 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
+    time::Instant,
 };
 
-use durable_streams_bindings::{BoxFuture, CancelHandle, ErrorInfo, call, runtime};
+use durable_streams_bindings::{BoxFuture, CancelHandle, ErrorCode, ErrorInfo, call, runtime};
 use parking_lot::Mutex;
 use pyo3::{exceptions::PyRuntimeError, prelude::*, sync::PyOnceLock};
 
@@ -76,12 +77,21 @@ impl Call {
 
 #[pymethods]
 impl Call {
-    /// Performs the operation while this thread waits, without the interpreter's lock.
-    fn wait<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+    /// Performs the operation while this thread waits, without the interpreter's lock. Given
+    /// up after so many seconds, if that is said.
+    #[pyo3(signature = (seconds=None))]
+    fn wait<'py>(&self, py: Python<'py>, seconds: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
         let work = self.take_work()?;
         let hears_signals = hears_signals(py)?;
+        let began = Instant::now();
+        let tick = || {
+            if seconds.is_some_and(|seconds| began.elapsed().as_secs_f64() > seconds) {
+                return Err(ErrorInfo::new(ErrorCode::Timeout, "the time is up"));
+            }
+            if hears_signals { check_signals() } else { Ok(()) }
+        };
         let outcome = py.detach(|| {
-            let outcome = call::wait(&self.cancel, work, || if hears_signals { check_signals() } else { Ok(()) });
+            let outcome = call::wait(&self.cancel, work, tick);
             if !hears_signals {
                 stay_if_exiting();
             }

@@ -16,6 +16,8 @@ mod data;
 mod error;
 mod host;
 mod json;
+mod kept;
+mod pieces;
 mod port;
 mod producer;
 mod reader;
@@ -64,6 +66,7 @@ fn _durable_streams(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<call::Call>()?;
     module.add_class::<host::Host>()?;
     module.add_class::<host::Job>()?;
+    module.add_class::<pieces::Pieces>()?;
     module.add_class::<port::Port>()?;
     module.add_class::<producer::Producer>()?;
     module.add_class::<reader::Batch>()?;

@@ -21,15 +21,17 @@ use crate::{
     error::{Outcome, to_python},
     host::{Host, Shared},
     json::encode::encode,
+    kept::Kept,
     stream::{RetryNumbers, Stream},
 };
 
 /// A producer. Taking a message never waits; everything else is a [`Call`].
 #[pyclass(frozen, module = "durable_streams._durable_streams")]
 pub(crate) struct Producer {
-    producer: CoreProducer,
+    producer: Kept<CoreProducer>,
+    url: String,
     is_json: Option<bool>,
-    last: Arc<Mutex<Option<Receipt>>>,
+    last: Kept<Mutex<Option<Receipt>>>,
     reports: Arc<Reports>,
     host: Option<Arc<Shared>>,
 }
@@ -76,7 +78,8 @@ impl Producer {
     ) -> PyResult<Self> {
         let reports = Arc::new(Reports::default());
         let host = reporter.map(|host| Arc::clone(&host.0)).or_else(|| stream.host.clone());
-        let known = content_type.as_deref().or_else(|| stream.handle.content_type());
+        let handle = stream.handle.get(py)?;
+        let known = content_type.as_deref().or_else(|| handle.content_type());
         let is_json = known.map(durable_streams_bindings::message::is_json);
         let config = ProducerConfig {
             producer_id,
@@ -87,9 +90,17 @@ impl Producer {
             on_error: reporter.map(|host| on_error(Arc::clone(&host.0), Arc::clone(&reports))),
             ..ProducerConfig::default()
         };
-        let opened = py.detach(|| CoreProducer::open(&stream.handle, config));
+        let opened = py.detach(|| CoreProducer::open(handle, config));
         let producer = opened.map_err(|error| to_python(py, &error))?;
-        Ok(Self { producer, is_json, last: Arc::default(), reports, host })
+        let url = producer.url().to_owned();
+        Ok(Self {
+            producer: Kept::new("producer", producer),
+            url,
+            is_json,
+            last: Kept::new("producer", Mutex::default()),
+            reports,
+            host,
+        })
     }
 
     /// Takes a message; says whether there is room for more.
@@ -113,21 +124,21 @@ impl Producer {
     }
 
     /// Waits until there is room for more.
-    fn room(&self) -> Call {
-        let last = self.last.lock().take();
+    fn room(&self, py: Python<'_>) -> PyResult<Call> {
+        let last = self.last.get(py)?.lock().take();
         let work = async move {
             match last {
                 Some(receipt) => receipt.room().await,
                 None => Ok(()),
             }
         };
-        Call::unit(self.host.as_ref(), work)
+        Ok(Call::unit(self.host.as_ref(), work))
     }
 
     /// Sends everything and waits until it is acknowledged; the last batch's numbers.
-    fn flush(&self) -> Call {
-        let (producer, reports) = (self.producer.clone(), Arc::clone(&self.reports));
-        let last = self.last.lock().take();
+    fn flush(&self, py: Python<'_>) -> PyResult<Call> {
+        let (producer, reports) = (self.producer.get(py)?.clone(), Arc::clone(&self.reports));
+        let last = self.last.get(py)?.lock().take();
         let work = async move {
             let flushed = producer.flush().await;
             let last = match (&flushed, last) {
@@ -137,7 +148,7 @@ impl Producer {
             reports.heard().await;
             flushed.map(|()| last)
         };
-        Call::new(self.host.as_ref(), work, |py, last: Option<Acknowledged>| {
+        Ok(Call::new(self.host.as_ref(), work, |py, last: Option<Acknowledged>| {
             let Some(last) = last else { return Ok(py.None().into_bound(py)) };
             let dict = PyDict::new(py);
             dict.set_item("offset", last.offset)?;
@@ -145,14 +156,14 @@ impl Producer {
             dict.set_item("epoch", last.epoch)?;
             dict.set_item("seq", last.seq)?;
             Ok(dict.into_any())
-        })
+        }))
     }
 
     /// Ends the stream for everyone; its final offset.
     #[pyo3(signature = (data=None))]
-    fn close_stream(&self, data: Option<&Bound<'_, PyAny>>) -> PyResult<Call> {
+    fn close_stream(&self, py: Python<'_>, data: Option<&Bound<'_, PyAny>>) -> PyResult<Call> {
         let last: Option<Bytes> = data.map(|data| data::body(data, self.is_json)).transpose()?;
-        let (producer, reports) = (self.producer.clone(), Arc::clone(&self.reports));
+        let (producer, reports) = (self.producer.get(py)?.clone(), Arc::clone(&self.reports));
         let work = async move {
             let ended = producer.close_stream(last).await;
             reports.heard().await;
@@ -162,58 +173,58 @@ impl Producer {
     }
 
     /// Sends everything and stops.
-    fn detach(&self) -> Call {
-        let producer = self.producer.clone();
-        self.unit(async move { producer.detach().await })
+    fn detach(&self, py: Python<'_>) -> PyResult<Call> {
+        let producer = self.producer.get(py)?.clone();
+        Ok(self.unit(async move { producer.detach().await }))
     }
 
     /// Sends everything and begins the next epoch.
-    fn restart(&self) -> Call {
-        let producer = self.producer.clone();
-        self.unit(async move { producer.restart().await })
+    fn restart(&self, py: Python<'_>) -> PyResult<Call> {
+        let producer = self.producer.get(py)?.clone();
+        Ok(self.unit(async move { producer.restart().await }))
     }
 
     #[getter]
-    fn epoch(&self) -> u64 {
-        self.producer.epoch()
+    fn epoch(&self, py: Python<'_>) -> PyResult<u64> {
+        Ok(self.producer.get(py)?.epoch())
     }
 
     #[getter]
-    fn next_seq(&self) -> u64 {
-        self.producer.next_seq()
+    fn next_seq(&self, py: Python<'_>) -> PyResult<u64> {
+        Ok(self.producer.get(py)?.next_seq())
     }
 
     #[getter]
-    fn pending_count(&self) -> u64 {
-        self.producer.pending_messages()
+    fn pending_count(&self, py: Python<'_>) -> PyResult<u64> {
+        Ok(self.producer.get(py)?.pending_messages())
     }
 
     #[getter]
-    fn in_flight_count(&self) -> usize {
-        self.producer.in_flight_batches()
+    fn in_flight_count(&self, py: Python<'_>) -> PyResult<usize> {
+        Ok(self.producer.get(py)?.in_flight_batches())
     }
 
     #[getter]
-    fn acknowledged_offset(&self) -> Option<String> {
-        self.producer.acknowledged_offset()
+    fn acknowledged_offset(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        Ok(self.producer.get(py)?.acknowledged_offset())
     }
 
     #[getter]
-    fn has_closed_stream(&self) -> bool {
-        self.producer.has_closed_stream()
+    fn has_closed_stream(&self, py: Python<'_>) -> PyResult<bool> {
+        Ok(self.producer.get(py)?.has_closed_stream())
     }
 
     #[getter]
     fn url(&self) -> &str {
-        self.producer.url()
+        &self.url
     }
 }
 
 impl Producer {
     fn take(&self, py: Python<'_>, message: &[u8]) -> PyResult<bool> {
-        let receipt = self.producer.append_with_receipt(message).map_err(|error| to_python(py, &error))?;
+        let receipt = self.producer.get(py)?.append_with_receipt(message).map_err(|error| to_python(py, &error))?;
         let has_room = receipt.has_room();
-        let earlier = self.last.lock().replace(receipt);
+        let earlier = self.last.get(py)?.lock().replace(receipt);
         drop(earlier);
         Ok(has_room)
     }

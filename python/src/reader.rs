@@ -14,13 +14,14 @@ use crate::{
     error::{headers as header_dict, to_python},
     host::Shared,
     json,
+    kept::Kept,
     stream::{Pairs, RetryNumbers, Stream},
 };
 
 /// A read. One pull at a time; others wait their turn.
 #[pyclass(frozen, module = "durable_streams._durable_streams")]
 pub(crate) struct Reader {
-    reader: CoreReader,
+    reader: Kept<CoreReader>,
     home: Arc<Home>,
     host: Option<Arc<Shared>>,
 }
@@ -85,13 +86,13 @@ impl Reader {
             settle_now: true,
             ..ReadConfig::default()
         };
-        let reader = CoreReader::open(&stream.handle, config).map_err(|error| to_python(py, &error))?;
-        Ok(Self { reader, home: Arc::default(), host: stream.host.clone() })
+        let reader = CoreReader::open(stream.handle.get(py)?, config).map_err(|error| to_python(py, &error))?;
+        Ok(Self { reader: Kept::new("reader", reader), home: Arc::default(), host: stream.host.clone() })
     }
 
     /// The next batch; `None` when the read is over.
-    fn next(&self) -> Call {
-        let (reader, home) = (self.reader.clone(), Arc::clone(&self.home));
+    fn next(&self, py: Python<'_>) -> PyResult<Call> {
+        let (reader, home) = (self.reader.get(py)?.clone(), Arc::clone(&self.home));
         let work = async move {
             let returned = home.returned.lock().pop_front();
             let batch = match returned {
@@ -100,35 +101,37 @@ impl Reader {
             };
             Ok(batch.map(|batch| Carried { batch: Some(batch), home }))
         };
-        Call::new(self.host.as_ref(), work, |py, carried: Option<Carried>| {
+        Ok(Call::new(self.host.as_ref(), work, |py, carried: Option<Carried>| {
             match carried.and_then(|mut carried| carried.batch.take()) {
                 Some(batch) => Ok(Bound::new(py, Batch { batch })?.into_any()),
                 None => Ok(py.None().into_bound(py)),
             }
-        })
+        }))
     }
 
     /// Ends the read and aborts its connection; a pull under way ends with an error.
     fn close(&self, py: Python<'_>) {
-        // A reader of the parent of a fork has nothing to abort here.
-        py.detach(|| self.reader.close());
+        // In the child of a fork there is nothing to abort.
+        if let Ok(reader) = self.reader.ours() {
+            py.detach(|| reader.close());
+        }
     }
 
     /// Headers of the answer the last batch came in.
     fn headers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        header_dict(py, &self.reader.headers())
+        header_dict(py, &self.reader.get(py)?.headers())
     }
 
     /// The stream's content type as the last answer says.
     #[getter]
-    fn content_type(&self) -> Option<String> {
-        self.reader.content_type()
+    fn content_type(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        Ok(self.reader.get(py)?.content_type())
     }
 
     /// Status of the latest answer; 0 before the first.
     #[getter]
-    fn status(&self) -> u16 {
-        self.reader.state().status
+    fn status(&self, py: Python<'_>) -> PyResult<u16> {
+        Ok(self.reader.get(py)?.state().status)
     }
 }
 

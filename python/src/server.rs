@@ -6,13 +6,13 @@ use durable_streams_bindings::server::{FaultConfig, ServerConfig, TestServer};
 use parking_lot::Mutex;
 use pyo3::{exceptions::PyRuntimeError, prelude::*};
 
-use crate::call::Call;
+use crate::{call::Call, kept::Kept};
 
 /// A server that runs in this process.
 #[pyclass(frozen, module = "durable_streams._durable_streams")]
 pub(crate) struct Server {
     config: ServerConfig,
-    running: Arc<Mutex<Option<TestServer>>>,
+    running: Kept<Arc<Mutex<Option<TestServer>>>>,
 }
 
 #[pymethods]
@@ -27,43 +27,43 @@ impl Server {
         long_poll_timeout_ms: Option<u64>,
     ) -> Self {
         let config = ServerConfig { host, port, data_dir, prefix, long_poll_timeout_ms };
-        Self { config, running: Arc::default() }
+        Self { config, running: Kept::new("server", Arc::default()) }
     }
 
     /// Listens and serves.
-    fn start(&self) -> Call {
-        let (config, slot) = (self.config.clone(), Arc::clone(&self.running));
-        Call::unit(None, async move {
+    fn start(&self, py: Python<'_>) -> PyResult<Call> {
+        let (config, slot) = (self.config.clone(), Arc::clone(self.running.get(py)?));
+        Ok(Call::unit(None, async move {
             let server = TestServer::start(config).await?;
             *slot.lock() = Some(server);
             Ok(())
-        })
+        }))
     }
 
     /// Stops in order.
-    fn stop(&self) -> Call {
-        let server = self.running.lock().take();
-        Call::unit(None, async move {
+    fn stop(&self, py: Python<'_>) -> PyResult<Call> {
+        let server = self.running.get(py)?.lock().take();
+        Ok(Call::unit(None, async move {
             match server {
                 Some(server) => server.stop().await,
                 None => Ok(()),
             }
-        })
+        }))
     }
 
     #[getter]
-    fn url(&self) -> PyResult<String> {
-        self.server().map(|server| server.url().to_owned())
+    fn url(&self, py: Python<'_>) -> PyResult<String> {
+        self.server(py).map(|server| server.url().to_owned())
     }
 
     #[getter]
-    fn streams_url(&self) -> PyResult<String> {
-        self.server().map(|server| server.streams_url().to_owned())
+    fn streams_url(&self, py: Python<'_>) -> PyResult<String> {
+        self.server(py).map(|server| server.streams_url().to_owned())
     }
 
     #[getter]
-    fn port(&self) -> PyResult<u16> {
-        self.server().map(|server| server.port())
+    fn port(&self, py: Python<'_>) -> PyResult<u16> {
+        self.server(py).map(|server| server.port())
     }
 
     #[pyo3(signature = (
@@ -73,6 +73,7 @@ impl Server {
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of one call")]
     fn inject_fault(
         &self,
+        py: Python<'_>,
         path: String,
         status: Option<u16>,
         delay_ms: Option<u64>,
@@ -86,7 +87,7 @@ impl Server {
         probability: Option<f64>,
         method: Option<String>,
     ) -> PyResult<Call> {
-        let server = self.server()?;
+        let server = self.server(py)?;
         let fault = FaultConfig {
             path,
             status,
@@ -104,18 +105,18 @@ impl Server {
         Ok(Call::unit(None, async move { server.inject_fault(fault).await }))
     }
 
-    fn clear_faults(&self) -> PyResult<Call> {
-        let server = self.server()?;
+    fn clear_faults(&self, py: Python<'_>) -> PyResult<Call> {
+        let server = self.server(py)?;
         Ok(Call::unit(None, async move { server.clear_faults().await }))
     }
 
-    fn clear(&self) -> PyResult<Call> {
-        let server = self.server()?;
+    fn clear(&self, py: Python<'_>) -> PyResult<Call> {
+        let server = self.server(py)?;
         Ok(Call::unit(None, async move { server.clear().await }))
     }
 
-    fn live_readers(&self) -> PyResult<Call> {
-        let server = self.server()?;
+    fn live_readers(&self, py: Python<'_>) -> PyResult<Call> {
+        let server = self.server(py)?;
         Ok(Call::new(None, async move { server.live_readers().await }, |py, count: usize| {
             Ok(count.into_pyobject(py)?.into_any())
         }))
@@ -123,7 +124,11 @@ impl Server {
 }
 
 impl Server {
-    fn server(&self) -> PyResult<TestServer> {
-        self.running.lock().clone().ok_or_else(|| PyRuntimeError::new_err("the server is not running: start() it"))
+    fn server(&self, py: Python<'_>) -> PyResult<TestServer> {
+        self.running
+            .get(py)?
+            .lock()
+            .clone()
+            .ok_or_else(|| PyRuntimeError::new_err("the server is not running: start() it"))
     }
 }

@@ -14,6 +14,7 @@ use crate::{
     data,
     error::{headers as header_dict, to_python},
     host::{Host, Shared, Source},
+    kept::Kept,
     transport::HostTransport,
 };
 
@@ -23,7 +24,7 @@ pub(crate) type Pairs = Vec<(String, String)>;
 /// A handle to one stream; every operation is a [`Call`].
 #[pyclass(frozen, module = "durable_streams._durable_streams")]
 pub(crate) struct Stream {
-    pub(crate) handle: Handle,
+    pub(crate) handle: Kept<Handle>,
     pub(crate) host: Option<Arc<Shared>>,
 }
 
@@ -93,19 +94,19 @@ impl Stream {
         // The first handle starts the runtime and reads the trusted roots.
         let handle = py.detach(|| Handle::new(&config, url, content_type));
         let handle = handle.map_err(|error| to_python(py, &error))?.with_batching(batching);
-        Ok(Self { handle, host })
+        Ok(Self { handle: Kept::new("stream handle", handle), host })
     }
 
     /// The URL, without credentials.
     #[getter]
-    fn url(&self) -> &str {
-        self.handle.url()
+    fn url(&self, py: Python<'_>) -> PyResult<&str> {
+        Ok(self.handle.get(py)?.url())
     }
 
     /// The content type, if it was stated or learned.
     #[getter]
-    fn content_type(&self) -> Option<&str> {
-        self.handle.content_type()
+    fn content_type(&self, py: Python<'_>) -> PyResult<Option<&str>> {
+        Ok(self.handle.get(py)?.content_type())
     }
 
     #[pyo3(signature = (
@@ -115,6 +116,7 @@ impl Stream {
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of one call")]
     fn create(
         &self,
+        py: Python<'_>,
         content_type: Option<String>,
         ttl_seconds: Option<f64>,
         expires_at: Option<String>,
@@ -125,7 +127,8 @@ impl Stream {
         fork_sub_offset: Option<u64>,
         headers: Pairs,
     ) -> PyResult<Call> {
-        let is_json = content_type.as_deref().or_else(|| self.handle.content_type()).map(is_json);
+        let handle = self.handle.get(py)?.clone();
+        let is_json = content_type.as_deref().or_else(|| handle.content_type()).map(is_json);
         let config = CreateConfig {
             body: body.map(|body| data::body(body, is_json)).transpose()?,
             content_type,
@@ -137,7 +140,6 @@ impl Stream {
             fork_sub_offset,
             headers,
         };
-        let handle = self.handle.clone();
         Ok(Call::new(self.host.as_ref(), async move { handle.create(config).await }, |py, created| {
             let dict = PyDict::new(py);
             dict.set_item("created", created.is_new)?;
@@ -152,6 +154,7 @@ impl Stream {
     #[pyo3(signature = (data, *, encode=false, seq=None, content_type=None, producer=None, headers=vec![]))]
     fn append(
         &self,
+        py: Python<'_>,
         data: &Bound<'_, PyAny>,
         encode: bool,
         seq: Option<String>,
@@ -159,10 +162,10 @@ impl Stream {
         producer: Option<(String, u64, u64)>,
         headers: Pairs,
     ) -> PyResult<Call> {
-        let is_json = content_type.as_deref().or_else(|| self.handle.content_type()).map(is_json);
+        let handle = self.handle.get(py)?.clone();
+        let is_json = content_type.as_deref().or_else(|| handle.content_type()).map(is_json);
         let message = data::message(data, encode, is_json)?;
         let config = AppendConfig { seq, content_type, producer, headers, ..AppendConfig::default() };
-        let handle = self.handle.clone();
         Ok(Call::new(self.host.as_ref(), async move { handle.append(message, config).await }, |py, appended| {
             let dict = PyDict::new(py);
             dict.set_item("next_offset", appended.next_offset)?;
@@ -178,27 +181,28 @@ impl Stream {
     #[pyo3(signature = (*, data=None, content_type=None, headers=vec![]))]
     fn close_stream(
         &self,
+        py: Python<'_>,
         data: Option<&Bound<'_, PyAny>>,
         content_type: Option<String>,
         headers: Pairs,
     ) -> PyResult<Call> {
-        let is_json = content_type.as_deref().or_else(|| self.handle.content_type()).map(is_json);
+        let handle = self.handle.get(py)?.clone();
+        let is_json = content_type.as_deref().or_else(|| handle.content_type()).map(is_json);
         let last = data.map(|data| data::message(data, false, is_json)).transpose()?;
-        let handle = self.handle.clone();
         let work = async move { handle.close_stream(last, content_type.as_deref(), &headers).await };
         Ok(Call::new(self.host.as_ref(), work, |py, closed| Ok(closed.final_offset.into_pyobject(py)?.into_any())))
     }
 
     #[pyo3(signature = (*, headers=vec![]))]
-    fn delete(&self, headers: Pairs) -> Call {
-        let handle = self.handle.clone();
-        Call::unit(self.host.as_ref(), async move { handle.delete(&headers).await.map(drop) })
+    fn delete(&self, py: Python<'_>, headers: Pairs) -> PyResult<Call> {
+        let handle = self.handle.get(py)?.clone();
+        Ok(Call::unit(self.host.as_ref(), async move { handle.delete(&headers).await.map(drop) }))
     }
 
     #[pyo3(signature = (*, headers=vec![]))]
-    fn head(&self, headers: Pairs) -> Call {
-        let handle = self.handle.clone();
-        Call::new(self.host.as_ref(), async move { handle.head(&headers).await }, |py, head| {
+    fn head(&self, py: Python<'_>, headers: Pairs) -> PyResult<Call> {
+        let handle = self.handle.get(py)?.clone();
+        Ok(Call::new(self.host.as_ref(), async move { handle.head(&headers).await }, |py, head| {
             let dict = PyDict::new(py);
             dict.set_item("exists", true)?;
             dict.set_item("content_type", head.content_type)?;
@@ -211,6 +215,6 @@ impl Stream {
             dict.set_item("status", head.told.status)?;
             dict.set_item("headers", header_dict(py, &head.told.headers)?)?;
             Ok(dict.into_any())
-        })
+        }))
     }
 }

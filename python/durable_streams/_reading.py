@@ -1,0 +1,304 @@
+"""What blocking and asynchronous responses share: where a read stands, and what a batch becomes."""
+
+from __future__ import annotations
+
+import codecs
+import http
+from typing import Any, Callable, Dict, List, Mapping, Optional
+
+from . import _durable_streams as _native
+from ._config import Config, live_mode, overrides, seconds, split
+from ._errors import (
+    DurableStreamError,
+    FetchError,
+    SSEBytesIterationError,
+    SSENotSupportedError,
+    SSEReadAllError,
+    StreamConsumedError,
+)
+from ._typed import Decode, decoder
+from ._types import LiveMode, StreamEvent
+
+MODES = ("bytes", "text", "json", "json_batches")
+
+
+class Settings:
+    """Settings of one read, before it has begun."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        offset: Optional[str],
+        live: LiveMode,
+        cursor: Optional[str],
+        if_none_match: Optional[str],
+        headers: Optional[Mapping[str, Any]] = None,
+        params: Optional[Mapping[str, Any]] = None,
+        timeout: Any = None,
+    ) -> None:
+        self.config = config.merged(headers, params)
+        self.offset = offset
+        self.live = live
+        self.mode = live_mode(live)
+        self.cursor = cursor
+        self.if_none_match = if_none_match
+        self.timeout = seconds("timeout", timeout)
+        split("headers", self.config.headers)
+        split("params", self.config.params)
+
+    def open(self, offset: Optional[str], cursor: Optional[str]) -> _native.Reader:
+        """A native reader from this point on."""
+        stream, _ = self.config.open()
+        return _native.Reader(
+            stream,
+            offset=offset,
+            live=self.mode,
+            cursor=cursor,
+            if_none_match=self.if_none_match,
+            content_type=self.config.content_type,
+            timeout=self.timeout,
+        )
+
+
+class Response:
+    """Where a read stands. The blocking and the asynchronous response are built on it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._start = settings.offset or "-1"
+        self._offset = self._start
+        self._before = self._start
+        self._cursor = settings.cursor
+        self._up_to_date = False
+        self._stream_closed = False
+        self._status = 0
+        self._headers: Dict[str, str] = {}
+        self._content_type: Optional[str] = None
+        self._first: Optional[_native.Batch] = None
+        self._has_ended = False
+        self._is_closed = False
+        self._consumed_by: Optional[str] = None
+        self._reader = settings.open(self._start, self._cursor)
+
+    # Properties
+
+    @property
+    def url(self) -> str:
+        """The stream's URL."""
+        return self._settings.config.url
+
+    @property
+    def content_type(self) -> Optional[str]:
+        """The stream's content type."""
+        return self._content_type
+
+    @property
+    def live(self) -> LiveMode:
+        """How the read goes on at the tail, as it was asked for."""
+        return self._settings.live
+
+    @property
+    def start_offset(self) -> str:
+        """Where the read began."""
+        return self._start
+
+    @property
+    def offset(self) -> str:
+        """Where to resume: behind everything taken so far. Never ahead of what was taken."""
+        return self._offset
+
+    @property
+    def cursor(self) -> Optional[str]:
+        """For a later live read."""
+        return self._cursor
+
+    @property
+    def up_to_date(self) -> bool:
+        """Everything there was had been read when the last data was taken."""
+        return self._up_to_date
+
+    @property
+    def stream_closed(self) -> bool:
+        """The end of a closed stream was reached."""
+        return self._stream_closed
+
+    @property
+    def headers(self) -> Dict[str, str]:
+        """Headers of the latest answer, names in lower case."""
+        return dict(self._headers)
+
+    @property
+    def status(self) -> int:
+        """HTTP status of the latest answer."""
+        return self._status
+
+    @property
+    def status_text(self) -> str:
+        """The status in words."""
+        try:
+            return http.HTTPStatus(self._status).phrase
+        except ValueError:
+            return ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the latest answer was a success."""
+        return 200 <= self._status < 300
+
+    @property
+    def closed(self) -> bool:
+        """Whether the response was closed. Says nothing about the stream."""
+        return self._is_closed
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.url} at {self._offset}>"
+
+    # Where the read stands
+
+    def _opened(self, batch: Optional[_native.Batch]) -> None:
+        """The first answer is here."""
+        self._heard()
+        if batch is None:
+            self._has_ended = True
+            self._up_to_date = True
+        elif batch.is_empty:
+            # Nothing in it can be skipped by whoever saves the offset now.
+            self._note(batch)
+        self._first = batch
+
+    def _heard(self) -> None:
+        self._status = self._reader.status or self._status
+        self._headers = self._reader.headers()
+        self._content_type = self._reader.content_type or self._content_type or self._settings.config.content_type
+
+    def _note(self, batch: _native.Batch) -> None:
+        """A batch was taken."""
+        self._before = self._offset
+        self._offset = batch.next_offset
+        self._cursor = batch.cursor
+        self._up_to_date = batch.up_to_date
+        self._stream_closed = self._stream_closed or batch.stream_closed
+        self._status = batch.status
+
+    def _took(self, batch: Optional[_native.Batch]) -> Optional[_native.Batch]:
+        if batch is None:
+            self._has_ended = True
+        else:
+            self._note(batch)
+        return batch
+
+    def _take_first(self) -> Optional[_native.Batch]:
+        first, self._first = self._first, None
+        if first is not None:
+            self._note(first)
+        return first
+
+    def _again(self, answer: Any) -> bool:
+        """Goes on with what ``on_error`` answered; false if it wants the error raised."""
+        changes = overrides(answer)
+        if changes is None:
+            return False
+        self._settings.config = self._settings.config.merged(*changes)
+        self._reader = self._settings.open(self._offset, self._cursor)
+        return True
+
+    def _can_recover(self, error: Exception) -> Optional[Callable[[Exception], Any]]:
+        return self._settings.config.on_error if isinstance(error, FetchError) else None
+
+    def _explained(self, error: Exception) -> Exception:
+        """The error, in the words of a read over server-sent events."""
+        if self._settings.mode != "sse" or not isinstance(error, FetchError):
+            return error
+        if error.reason in ("NOT_SUPPORTED",) or (error.reason == "BAD_REQUEST" and self._status == 200):
+            refused = SSENotSupportedError(str(error), self._content_type)
+            refused.url, refused.headers, refused.reason = error.url, error.headers, error.reason
+            return refused
+        return error
+
+    # Consuming
+
+    def _consume(self, method: str) -> None:
+        if self._consumed_by is not None:
+            raise StreamConsumedError(method, self._consumed_by)
+        if self._is_closed:
+            raise DurableStreamError(f"Cannot call {method}(): the response is closed", None, "ALREADY_CLOSED")
+        self._consumed_by = method
+
+    def _refuse_sse_bytes(self) -> None:
+        if self._settings.mode == "sse" and is_textual(self._content_type):
+            raise SSEBytesIterationError()
+
+    def _refuse_sse_read_all(self, method: str) -> None:
+        if self._settings.mode == "sse":
+            raise SSEReadAllError(method)
+
+
+class Shape:
+    """Turns batches into what a mode promises."""
+
+    def __init__(
+        self, response: Response, mode: str, encoding: str = "utf-8", decode: Decode = None, type: Any = None
+    ) -> None:
+        if mode not in MODES:
+            raise ValueError(f"mode: expected one of {', '.join(MODES)}, got {mode!r}")
+        self._response = response
+        self._mode = mode
+        self._decode = decoder(decode, type)
+        # Appends are bytes: nothing says that a batch ends with a character.
+        self._text = codecs.getincrementaldecoder(encoding)()
+
+    def data(self, batch: _native.Batch) -> List[Any]:
+        """The data of a batch, piece by piece; nothing if it has none."""
+        if batch.is_empty:
+            return self._rest(batch)
+        if self._mode == "bytes":
+            return [batch.bytes()]
+        if self._mode == "text":
+            text = self.text(batch.bytes(), batch.stream_closed)
+            return [text] if text else []
+        items = self.items(batch)
+        return items if self._mode == "json" else [items]
+
+    def items(self, batch: _native.Batch) -> List[Any]:
+        """The messages of a batch."""
+        if batch.is_empty:
+            return []
+        return self._decode(batch, self._response)
+
+    def text(self, data: bytes, is_last: bool) -> str:
+        """The characters that are whole."""
+        try:
+            return self._text.decode(data, is_last)
+        except UnicodeDecodeError as error:
+            raise parse_error(self._response, f"the text is not {error.encoding}: {error.reason}") from error
+
+    def events(self, batch: _native.Batch) -> List[StreamEvent[Any]]:
+        """The events of a batch: one per piece, or one without data."""
+        pieces = self.data(batch)
+        offset, cursor = batch.next_offset, batch.cursor
+        events = [StreamEvent(piece, offset, False, cursor) for piece in pieces[:-1]]
+        last = pieces[-1] if pieces else None
+        events.append(StreamEvent(last, offset, batch.up_to_date, cursor, batch.stream_closed))
+        return events
+
+    def _rest(self, batch: _native.Batch) -> List[Any]:
+        """Half a character at the end of a closed stream is an error, not silence."""
+        if self._mode == "text" and batch.stream_closed:
+            text = self.text(b"", True)
+            return [text] if text else []
+        return []
+
+
+def is_textual(content_type: Optional[str]) -> bool:
+    """Whether server-sent events carry the type as text."""
+    media_type = (content_type or "").split(";")[0].strip().lower()
+    return media_type.startswith("text/") or media_type == "application/json"
+
+
+def parse_error(response: Response, text: str) -> DurableStreamError:
+    """Data that is not what the stream says it is."""
+    error = DurableStreamError(f"{response.url}: {text}", None, "PARSE_ERROR")
+    error.url = response.url
+    error.reason = "PARSE_ERROR"
+    return error
