@@ -50,8 +50,9 @@ impl<'a> ControlEvent<'a> {
         if payload.trim_ascii_start().first() != Some(&b'{') {
             return Err(ControlError::Malformed("it is not a JSON object".to_owned()));
         }
-        let event: Self =
-            serde_json::from_slice(payload).map_err(|error| ControlError::Malformed(error.to_string()))?;
+        // serde looks at the bytes of known fields only, and JSON is UTF-8 as a whole.
+        let text = std::str::from_utf8(payload).map_err(|error| ControlError::Malformed(error.to_string()))?;
+        let event: Self = serde_json::from_str(text).map_err(|error| ControlError::Malformed(error.to_string()))?;
         match event.next_offset.as_ref() {
             "" | crate::offset::BEGINNING | crate::offset::NOW => {
                 Err(ControlError::UnusableOffset(event.next_offset.into_owned()))
@@ -155,6 +156,12 @@ mod tests {
         let event = ControlEvent::parse(br#" {"x":[1,{}],"streamNextOffset":"7","upToDate":null} "#).expect("valid");
         assert_eq!(event.next_offset, "7");
         assert_eq!((event.cursor, event.up_to_date, event.stream_closed), (None, false, false));
+    }
+
+    #[test]
+    fn invalid_utf8_is_an_error_in_unknown_fields_too() {
+        let payload = b"{\"streamNextOffset\":\"7\",\"later\":\"\x85\"}";
+        assert!(matches!(ControlEvent::parse(payload), Err(ControlError::Malformed(_))));
     }
 
     #[test]
