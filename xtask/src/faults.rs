@@ -28,6 +28,13 @@ pub(crate) struct Options {
     url: Option<String>,
 }
 
+impl Options {
+    /// All scenarios through this language's client, on our own server.
+    pub(crate) fn of(language: Language) -> Self {
+        Self { language: Some(language), ..Self::default() }
+    }
+}
+
 /// Runs the scenarios through one language's client, or through every one's.
 pub(crate) fn run(options: &Options) -> Outcome<Tally> {
     let program = cargo::build("durable-streams-faults", "durable-streams-faults", Profile::Dev)?;
@@ -60,7 +67,7 @@ pub(crate) fn run(options: &Options) -> Outcome<Tally> {
 
 /// The part of `cargo xtask test`.
 pub(crate) fn run_rust() -> Outcome<Tally> {
-    run(&Options { language: Some(Language::Rust), ..Options::default() })
+    run(&Options::of(Language::Rust))
 }
 
 /// Counts the scenarios of a run. Its exit status only repeats the report, unless something

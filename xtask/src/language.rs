@@ -10,6 +10,7 @@ use clap::ValueEnum;
 
 use crate::{
     cargo::{self, Profile},
+    node,
     process::Outcome,
     python,
 };
@@ -23,6 +24,12 @@ pub(crate) enum Language {
     Python,
     /// `python/adapter`, blocking.
     PythonSync,
+    /// `node/adapter` in Node.
+    Node,
+    /// The same in Bun.
+    Bun,
+    /// The same in Deno.
+    Deno,
 }
 
 impl Language {
@@ -34,6 +41,9 @@ impl Language {
             }
             Self::Python => python::adapter("--async"),
             Self::PythonSync => python::adapter("--sync"),
+            Self::Node => node::adapter(node::Runtime::Node),
+            Self::Bun => node::adapter(node::Runtime::Bun),
+            Self::Deno => node::adapter(node::Runtime::Deno),
         }
     }
 }

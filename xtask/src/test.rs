@@ -5,7 +5,7 @@ use std::time::Instant;
 use clap::ValueEnum;
 
 use crate::{
-    cargo, conformance, conformance_client, crash, e2e, faults, interop, lint,
+    cargo, conformance, conformance_client, crash, e2e, faults, interop, lint, node,
     process::{Failure, Outcome},
     python, soak,
     tally::Tally,
@@ -37,6 +37,8 @@ pub(crate) enum Part {
     Faults,
     /// The Python wheel, installed; alone also the conformance kit.
     Python,
+    /// The npm packages, installed, in Node, Bun and Deno; alone also the conformance kit.
+    Node,
 }
 
 /// Runs one part or all, prints a summary, and closes with the totals alone on a line.
@@ -73,5 +75,6 @@ fn execute(part: Part, alone: bool) -> Outcome<Tally> {
         Part::Client => conformance_client::run_all(),
         Part::Faults => faults::run_rust(),
         Part::Python => python::run(alone),
+        Part::Node => node::run(alone),
     }
 }

@@ -54,16 +54,29 @@ pub(crate) fn wrk() -> Outcome<()> {
     if found() {
         return Ok(());
     }
-    println!("installing wrk");
-    // Best effort: without apt, or without the right to use it, the check below says what to do.
-    let _ = run(command("apt-get").args(["install", "-y", "-q", "wrk"]))
-        .or_else(|_| run(command("apt-get").args(["update", "-q"])))
-        .and_then(|()| run(command("apt-get").args(["install", "-y", "-q", "wrk"])));
+    install_with_apt("wrk");
     if found() { Ok(()) } else { Err("wrk is missing; install it with your system's package manager".into()) }
 }
 
+/// Makes sure there is a browser without a screen.
+pub(crate) fn chromium() -> Outcome<()> {
+    let found = || command("chromium").arg("--version").output().is_ok();
+    if found() {
+        return Ok(());
+    }
+    install_with_apt("chromium");
+    if found() { Ok(()) } else { Err("chromium is missing; install it with your system's package manager".into()) }
+}
+
+/// Best effort: without apt, or without the right to use it, the caller's check says what to do.
+fn install_with_apt(package: &str) {
+    println!("installing {package}");
+    let install = || run(command("apt-get").args(["install", "-y", "-q", "--no-install-recommends", package]));
+    let _ = install().or_else(|_| run(command("apt-get").args(["update", "-q"]))).and_then(|()| install());
+}
+
 /// Makes sure Node and npm are there and new enough.
-fn require_node() -> Outcome<()> {
+pub(crate) fn require_node() -> Outcome<()> {
     const FIX: &str = "install Node.js 20 or newer with npm";
     let version = capture(command("node").arg("--version")).map_err(|_| format!("node is missing; {FIX}"))?;
     let major = version.trim().trim_start_matches('v').split('.').next().and_then(|major| major.parse::<u32>().ok());

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use crate::process::{Outcome, peers};
 
 mod client;
+mod node;
 mod python;
 mod server;
 mod table;
@@ -19,6 +20,8 @@ pub(crate) enum Subject {
     Client,
     /// Our Python package beside PyPI `durable-streams` 0.1.0, httpx with json, and our Rust client.
     Python,
+    /// Our npm package beside npm `@durable-streams/client` 0.2.7.
+    Node,
 }
 
 /// How long to measure.
@@ -48,6 +51,7 @@ pub(crate) fn run(subject: Subject, options: &Options) -> Outcome<()> {
         Subject::Server => server::run(options)?,
         Subject::Client => client::run(options)?,
         Subject::Python => python::run(options)?,
+        Subject::Node => node::run(options)?,
     };
     println!("\n{table}");
     Ok(())
