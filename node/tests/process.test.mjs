@@ -137,16 +137,13 @@ test("a signal ends a process with parked readers", async () => {
 })
 
 const WORKER = (body) => `
-import { Worker, isMainThread, parentPort, workerData } from "node:worker_threads"
+import { Worker } from "node:worker_threads"
 import { once } from "node:events"
-const url = process.argv.at(-1)
 const source = ${JSON.stringify(`
 import { parentPort, workerData } from "node:worker_threads"
 import { DurableStream, IdempotentProducer, stream } from "@durable-streams/client"
 const handle = new DurableStream({ url: workerData, contentType: "application/json", warnOnHttp: false })
 `)}
-const { DurableStream } = await import("@durable-streams/client")
-await DurableStream.create({ url, contentType: "application/json", warnOnHttp: false })
 // A module from text sees packages from the working folder when it is a file there.
 const { writeFileSync, rmSync } = await import("node:fs")
 const file = \`./worker-\${process.pid}.mjs\`
@@ -198,7 +195,6 @@ test("workers are terminated with parked readers, a hundred times", { timeout: 1
     }
     console.log(ended)
     // The main thread's own environment is unharmed.
-    const { stream } = await import("@durable-streams/client")
     console.log((await (await stream({ url, live: false, warnOnHttp: false })).json()).every((item) => item === 1))
   `),
     { limitMs: 110_000 },
@@ -230,7 +226,7 @@ test("a child forked from a process with open reads works for itself", async () 
     response.subscribeJson(() => {})
     const file = "./forked-" + process.pid + ".mjs"
     writeFileSync(file, 'import { DurableStream } from "@durable-streams/client"; await new DurableStream({ url: process.argv[2], contentType: "application/json", warnOnHttp: false }).append("5"); process.send("stored"); process.disconnect()')
-    const child = fork(file, [url])
+    const child = fork(file, [url], { execArgv: [] })
     console.log(await new Promise((resolve) => child.once("message", resolve)))
     console.log(await new Promise((resolve) => child.once("exit", resolve)))
     rmSync(file)

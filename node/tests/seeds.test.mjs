@@ -5,15 +5,15 @@ import { fileURLToPath } from "node:url"
 import { assert } from "./lib/assert.mjs"
 import { startServer } from "./lib/server.mjs"
 import { after, before, test } from "./lib/test.mjs"
+import { tool } from "./lib/tools.mjs"
 
 const here = fileURLToPath(new URL(".", import.meta.url))
 // Beside the installed packages, where each runtime looks for them.
 const work = `${here}seeds-${process.pid}/`
-const bin = (name) => `${here}node_modules/.bin/${name}`
 const RUNTIMES = {
   node: [process.execPath],
-  bun: [bin("bun"), "run"],
-  deno: [bin("deno"), "run", "--allow-all", "--node-modules-dir=manual"],
+  bun: [tool(".bin/bun"), "run"],
+  deno: [tool(".bin/deno"), "run", "--allow-all", "--node-modules-dir=manual"],
 }
 const PRINTED_URL = /https?:\/\/(your-server\.com|localhost:4437)\/v1\/stream\/my-stream/
 

@@ -4,6 +4,7 @@ import { rmSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { assert } from "./lib/assert.mjs"
 import { test } from "./lib/test.mjs"
+import { tool } from "./lib/tools.mjs"
 
 const here = fileURLToPath(new URL(".", import.meta.url))
 const LIB = { target: "es2022", lib: ["es2022", "dom", "dom.iterable", "dom.asynciterable", "esnext.disposable"], types: ["node"] }
@@ -20,7 +21,7 @@ for (const [module, moduleResolution, files] of [
     const compilerOptions = { ...STRICT, ...LIB, module, moduleResolution }
     writeFileSync(project, JSON.stringify({ compilerOptions, files: files.map((file) => `types/${file}`) }))
     try {
-      const { status, stdout, stderr } = spawnSync(process.execPath, [`${here}node_modules/typescript/bin/tsc`, "--project", project], { encoding: "utf8" })
+      const { status, stdout, stderr } = spawnSync(process.execPath, [tool("typescript/bin/tsc"), "--project", project], { encoding: "utf8" })
       assert.equal(status, 0, stdout + stderr)
     } finally {
       rmSync(project)

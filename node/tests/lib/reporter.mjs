@@ -9,7 +9,7 @@ export default async function* report(events) {
     if (type === "test:pass" && (data.details.type === "suite" || data.name.endsWith(".mjs"))) continue
     const cause = data.details.error?.cause ?? data.details.error
     if (data.details.error?.failureType === "subtestsFailed") continue
-    const name = data.name.split("/").at(-1)
+    const name = data.name.endsWith(".mjs") ? data.name.split("/").at(-1) : data.name
     if (data.skip !== undefined) yield `FAILED ${name}: skipped\n`
     else if (type === "test:pass") yield `ok ${name}\n`
     else yield `FAILED ${name}: ${reason(cause)}\n`
