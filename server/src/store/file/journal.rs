@@ -63,7 +63,8 @@ pub(super) fn check(directory: &Path) -> Result<Report, String> {
     Ok(report)
 }
 
-fn journals(directory: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+/// All journals by number, the active one last.
+pub(super) fn journals(directory: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(directory)? {
         let path = entry?.path();

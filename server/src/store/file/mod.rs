@@ -5,6 +5,7 @@
 //! see [`codec`]), `kv`, `purge` (ids of removed streams whose units remain to be
 //! dropped), `meta` (`clean`: present while nothing was written since a clean close).
 
+mod ahead;
 mod codec;
 mod directory;
 mod journal;
@@ -65,6 +66,8 @@ pub struct FileStore {
     units: Keyspace,
     kv: Keyspace,
     purge: Keyspace,
+    /// Locked while a batch is committed.
+    ahead: ahead::Shared,
     purger: purge::Purger,
     meta: Keyspace,
     directory: std::path::PathBuf,
@@ -135,13 +138,16 @@ impl FileStore {
         let purge = database.keyspace("purge", small)?;
         let meta = database.keyspace("meta", small)?;
         let was_clean = meta.get(CLEAN)?.is_some();
-        let purger = purge::Purger::start(database.clone(), units.clone(), purge.clone(), persist_mode(&options))?;
+        let ahead = ahead::Ahead::new(data.to_path_buf(), options.sync);
+        let mode = persist_mode(&options);
+        let purger = purge::Purger::start(database.clone(), units.clone(), purge.clone(), ahead.clone(), mode)?;
         Ok(Self {
             database,
             streams,
             units,
             kv,
             purge,
+            ahead,
             purger,
             meta,
             directory: directory.to_path_buf(),
@@ -159,7 +165,10 @@ impl FileStore {
         OwnedWriteBatch::with_capacity(self.database.clone(), capacity).durability(Some(persist_mode(&self.options)))
     }
 
-    fn finish(&self, batch: OwnedWriteBatch) -> Result<(), StoreError> {
+    /// Commits a batch whose keys and values have about so many bytes.
+    fn finish(&self, batch: OwnedWriteBatch, bytes: usize) -> Result<(), StoreError> {
+        let mut ahead = self.ahead.lock();
+        ahead.make_room(bytes + (batch.len() + 1) * ahead::ROW_OVERHEAD);
         batch.commit().map_err(|error| {
             self.is_failed.store(true, Ordering::Release);
             if is_full(&error) {
@@ -206,28 +215,37 @@ impl Store for FileStore {
             batch.remove(&self.meta, CLEAN);
         }
         let mut removed = Vec::new();
+        let mut bytes = 0;
         for mutation in mutations {
             match mutation {
                 Mutation::Put(record) => {
                     let row = postcard::to_stdvec(record)
                         .map_err(|error| StoreError::failed("encoding a stream record", error))?;
+                    bytes += size_of::<StreamId>() + row.len();
                     batch.insert(&self.streams, record.id.to_be_bytes(), row);
                 }
                 Mutation::Append(unit) => {
                     let (row, data_at) = encode_unit(unit);
                     unit.data = row.slice(data_at..);
+                    bytes += codec::KEY_LEN + row.len();
                     batch.insert(&self.units, unit_key(unit.stream, unit.at), row);
                 }
                 Mutation::Remove(stream) => {
+                    bytes += 2 * size_of::<StreamId>();
                     batch.remove(&self.streams, stream.to_be_bytes());
                     batch.insert(&self.purge, stream.to_be_bytes(), []);
                     removed.push(*stream);
                 }
-                Mutation::Kv { key, value: Some(value) } => batch.insert(&self.kv, key.as_slice(), value.clone()),
-                Mutation::Kv { key, value: None } => batch.remove(&self.kv, key.as_slice()),
+                Mutation::Kv { key, value } => {
+                    bytes += key.len() + value.as_ref().map_or(0, Bytes::len);
+                    match value {
+                        Some(value) => batch.insert(&self.kv, key.as_slice(), value.clone()),
+                        None => batch.remove(&self.kv, key.as_slice()),
+                    }
+                }
             }
         }
-        self.finish(batch)?;
+        self.finish(batch, bytes)?;
         removed.into_iter().for_each(|stream| self.purger.add(stream));
         Ok(())
     }
@@ -296,7 +314,7 @@ impl Store for FileStore {
         }
         let mut batch = OwnedWriteBatch::with_capacity(self.database.clone(), 1).durability(Some(PersistMode::SyncAll));
         batch.insert(&self.meta, CLEAN, []);
-        self.finish(batch)
+        self.finish(batch, CLEAN.len())
     }
 }
 

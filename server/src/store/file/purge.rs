@@ -13,6 +13,7 @@ use std::{
 
 use fjall::{Database, Keyspace, PersistMode};
 
+use super::ahead;
 use crate::store::StreamId;
 
 /// How many unit rows one batch drops.
@@ -31,6 +32,7 @@ impl Purger {
         database: Database,
         units: Keyspace,
         purge: Keyspace,
+        ahead: ahead::Shared,
         mode: PersistMode,
     ) -> fjall::Result<Self> {
         let (ids, waiting) = mpsc::channel();
@@ -43,7 +45,7 @@ impl Purger {
         let stop = Arc::clone(&is_stopping);
         let thread = std::thread::Builder::new().name("ds-purge".to_owned()).spawn(move || {
             for stream in waiting {
-                if let Err(error) = purge_units(&database, &units, &purge, stream, mode, &stop) {
+                if let Err(error) = purge_units(&database, &units, &purge, &ahead, stream, mode, &stop) {
                     tracing::warn!(stream, %error, "dropping the units of a removed stream failed; the next start retries");
                 }
                 if stop.load(Ordering::Acquire) {
@@ -78,6 +80,7 @@ fn purge_units(
     database: &Database,
     units: &Keyspace,
     purge: &Keyspace,
+    ahead: &ahead::Shared,
     stream: StreamId,
     mode: PersistMode,
     stop: &AtomicBool,
@@ -91,7 +94,10 @@ fn purge_units(
         if is_last {
             batch.remove(purge, stream.to_be_bytes());
         }
+        let mut ahead = ahead.lock();
+        ahead.make_room(batch.len() * (super::codec::KEY_LEN + ahead::ROW_OVERHEAD));
         batch.commit()?;
+        drop(ahead);
         if is_last {
             break;
         }
