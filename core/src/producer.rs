@@ -173,6 +173,11 @@ impl Producer {
         self.0.0.state.lock().pending_messages()
     }
 
+    /// The same in bytes of messages.
+    pub fn pending_bytes(&self) -> u64 {
+        self.0.0.state.lock().pending_bytes()
+    }
+
     /// Waits until the fate of every message taken is known, also of those taken meanwhile.
     /// Tells no failure: the error callback and the next flush do.
     pub async fn settled(&self) {

@@ -177,6 +177,11 @@ impl Producer {
         self.inner.pending_messages()
     }
 
+    /// The same in bytes of messages.
+    pub fn pending_bytes(&self) -> u64 {
+        self.inner.pending_bytes()
+    }
+
     /// Waits until the fate of every message taken is known, also of those taken meanwhile.
     /// Tells no failure: the error callback and the next flush do.
     pub async fn settled(&self) {

@@ -254,7 +254,8 @@ impl Stream {
     }
 
     /// Puts a message in the queue at once, in the order of the calls; the receiver resolves
-    /// when the server has stored it. Dropping the receiver takes back what has not been sent.
+    /// when the server has stored it. Dropping the receiver takes back what has not been sent;
+    /// when all have dropped theirs, the request under way is aborted.
     /// Errors: `INTERNAL_ERROR` without a runtime.
     pub fn enqueue(&self, message: Message, config: AppendConfig) -> Result<oneshot::Receiver<Stored>, ErrorInfo> {
         let (tell, told) = oneshot::channel();
@@ -373,7 +374,7 @@ impl Stream {
         // Who no longer waits has taken the message back.
         let group: Vec<Waiting> = group.into_iter().filter(|waiting| !waiting.tell.is_closed()).collect();
         let stated = group.first().and_then(|waiting| waiting.content_type.clone());
-        let (good, tells) = match self.sort_out(group, stated.as_deref()).await {
+        let (good, mut tells) = match self.sort_out(group, stated.as_deref()).await {
             Ok(sorted) => sorted,
             Err(()) => return,
         };
@@ -382,7 +383,12 @@ impl Stream {
         }
         let seq = tells.iter().rev().find_map(|(_, seq)| seq.clone());
         let config = AppendConfig { seq, content_type: stated, ..AppendConfig::default() };
-        let stored = self.append_now(good, config).await;
+        let stored = tokio::select! {
+            biased;
+            stored = self.append_now(good, config) => stored,
+            // Everybody took theirs back: the request goes, too. It may have been carried out.
+            () = all_gone(&mut tells) => return,
+        };
         if let (Err(error), Batching::Ordered) = (&stored, self.queue.batching) {
             self.queue.fail_all(error);
         }
@@ -415,6 +421,12 @@ impl Stream {
             }
         }
         Ok((good, tells))
+    }
+}
+
+async fn all_gone(tells: &mut [Teller]) {
+    for (tell, _) in tells {
+        tell.closed().await;
     }
 }
 

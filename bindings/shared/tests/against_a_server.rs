@@ -8,6 +8,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
     mpsc,
 };
+use std::{io::Read as _, net::TcpListener, time::Duration};
 
 use durable_streams_bindings::{
     BoxFuture, Bytes, CancelHandle, ErrorCode, ErrorInfo, LiveMode,
@@ -213,4 +214,18 @@ fn a_setting_that_cannot_be_is_refused_by_name() {
     let config = ClientConfig { timeout_ms: Some(-1.0), ..ClientConfig::default() };
     let error: ErrorInfo = Stream::new(&config, "http://127.0.0.1:1/x", None).expect_err("refused");
     assert!(error.detail().starts_with("timeout"), "{error}");
+}
+
+#[test]
+fn an_append_that_everybody_took_back_leaves_the_network() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("listens");
+    let url = format!("http://{}/silent", listener.local_addr().expect("an address"));
+    let stream = Stream::new(&ClientConfig::default(), &url, Some("text/plain")).expect("a handle");
+    let stored = stream.with_batching(Batching::Shared).enqueue(text("x"), AppendConfig::default()).expect("queued");
+    let (mut connection, _) = listener.accept().expect("it connects");
+    connection.set_read_timeout(Some(Duration::from_secs(20))).expect("set");
+    let mut seen = [0; 4096];
+    assert!(connection.read(&mut seen).expect("a request") > 0);
+    drop(stored);
+    while connection.read(&mut seen).expect("it hangs up, instead of waiting for an answer") > 0 {}
 }

@@ -88,10 +88,11 @@ fn follow(shared: &Shared, now: Time) -> Next {
         if let Some(next) = next {
             return next;
         }
-        shared.progress.notify_waiters();
+        // First the callback: who waits for a flush finds it called.
         if let Some(cause) = cause {
             shared.report(cause);
         }
+        shared.progress.notify_waiters();
     }
 }
 

@@ -171,6 +171,11 @@ impl State {
         taken.saturating_sub(self.ledger.settled().messages)
     }
 
+    /// The same in bytes of messages.
+    pub(super) fn pending_bytes(&self) -> u64 {
+        self.queued().bytes
+    }
+
     /// What the server said to the newest batch it acknowledged.
     pub(super) fn newest_acknowledgement(&self) -> Option<&Acknowledgement> {
         self.newest.as_ref().map(|(_, acknowledgement)| acknowledgement)

@@ -37,7 +37,7 @@ async fn a_settled_producer_knows_what_the_server_said_last() {
     producer.settled().await;
     assert_eq!(producer.last_acknowledgement(), None);
     producer.append("1");
-    assert_eq!(producer.pending_messages(), 1);
+    assert_eq!((producer.pending_messages(), producer.pending_bytes()), (1, 1));
     producer.settled().await;
     producer.append("2");
     // A message that is given up is settled too.
