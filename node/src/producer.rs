@@ -75,9 +75,7 @@ struct Losses {
 #[napi(object, object_from_js = false)]
 #[derive(Debug)]
 pub struct ProducerNews {
-    /// Failures of batches, or of messages that were refused.
-    pub failures: Vec<Rejection>,
-    /// Whether nothing is left to deliver.
+    /// Whether nothing is left to deliver; else there are failures to fetch.
     pub is_settled: bool,
 }
 
@@ -91,6 +89,8 @@ pub struct ProducerState {
     pub next_seq: f64,
     /// Messages neither acknowledged nor given up.
     pub pending_messages: f64,
+    /// The same in bytes.
+    pub pending_bytes: f64,
     /// Batches sent and not yet answered for good.
     pub in_flight_batches: u32,
     /// Tail after the latest acknowledged batch.
@@ -219,8 +219,7 @@ impl JsProducer {
                 () = producer.settled() => true,
                 () = losses.some() => false,
             };
-            let failures = losses.take();
-            Ok(ProducerNews { failures, is_settled })
+            Ok(ProducerNews { is_settled })
         };
         self.link.start(env, news, cancel)
     }
@@ -281,6 +280,7 @@ impl JsProducer {
             epoch: number(producer.epoch()),
             next_seq: number(producer.next_seq()),
             pending_messages: number(producer.pending_messages()),
+            pending_bytes: number(producer.pending_bytes()),
             in_flight_batches: u32::try_from(producer.in_flight_batches()).unwrap_or(u32::MAX),
             acknowledged_offset: producer.acknowledged_offset(),
         }

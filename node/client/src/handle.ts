@@ -1,9 +1,10 @@
 // A native handle with what it needs of JavaScript: functions it may ask, signals that cancel.
-import { toError } from "./errors.js"
+import { DurableStreamError, toError } from "./errors.js"
 import { loop, newCancel, register, type Source } from "./link.js"
 import type { Cancel, NativeStream } from "./native.js"
 import { observed } from "./observe.js"
 import { resolved, retrySettings, split } from "./options.js"
+import { onAbort, throwIfAborted } from "./signals.js"
 import type { ConnectionOptions } from "./types.js"
 
 /** @internal */
@@ -29,6 +30,9 @@ export class Handle {
         return { headers: headerValues, params: paramValues }
       }
     }
+    if (options.fetch !== undefined && typeof options.fetch !== "function") {
+      throw new DurableStreamError("fetch: must be a function", "BAD_REQUEST")
+    }
     this.#source.fetch = observed(options.fetch, options.backoffOptions)
     const number = isDynamic || this.#source.fetch !== undefined ? register(this.#source) : undefined
     const settings = {
@@ -52,19 +56,18 @@ export class Handle {
     // Counting keeps this object, and with it the functions the core may ask, until the end.
     this.#running += 1
     const given = signals.filter((signal) => signal !== undefined)
-    const aborted = () => given.find((signal) => signal.aborted)
-    let cancel: Cancel | undefined
-    const onAbort = () => cancel?.cancel()
+    let stop: (() => void) | undefined
     try {
-      throwIfAborted(aborted())
-      if (given.length > 0) cancel = newCancel()
-      for (const signal of given) signal.addEventListener("abort", onAbort, { once: true })
+      throwIfAborted(given)
+      if (given.length === 0) return await start()
+      const cancel = newCancel()
+      stop = onAbort(given, () => cancel.cancel())
       return await start(cancel)
     } catch (error) {
-      throwIfAborted(aborted())
+      throwIfAborted(given)
       throw toError(error)
     } finally {
-      for (const signal of given) signal.removeEventListener("abort", onAbort)
+      stop?.()
       this.#running -= 1
     }
   }
@@ -77,13 +80,4 @@ export function checked<T>(call: () => T): T {
   } catch (error) {
     throw toError(error)
   }
-}
-
-function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal !== undefined) throw abortReason(signal)
-}
-
-/** @internal */
-export function abortReason(signal: AbortSignal): unknown {
-  return signal.reason ?? new DOMException("This operation was aborted", "AbortError")
 }

@@ -128,7 +128,7 @@ export interface Rejection {
 }
 
 export interface ProducerNews {
-  failures: Rejection[]
+  /** Nothing is left to deliver; else there are failures to take. */
   isSettled: boolean
 }
 
@@ -136,6 +136,7 @@ export interface ProducerState {
   epoch: number
   nextSeq: number
   pendingMessages: number
+  pendingBytes: number
   inFlightBatches: number
   acknowledgedOffset?: string
 }

@@ -3,9 +3,10 @@ import { setImmediate } from "node:timers"
 import { Chunk } from "./chunk.js"
 import type { DurableStream } from "./durable-stream.js"
 import { DurableStreamError, fromRejection } from "./errors.js"
-import { abortReason, checked, type Handle } from "./handle.js"
+import { checked, type Handle } from "./handle.js"
 import { newCancel } from "./link.js"
 import type { Cancel, NativeProducer, Rejection } from "./native.js"
+import { onAbort, throwIfAborted } from "./signals.js"
 import { checkSignal, encodeBody, givenRetrySettings } from "./options.js"
 import type { AppendBody, CloseResult, IdempotentAppendResult, IdempotentProducerOptions, Offset } from "./types.js"
 
@@ -30,6 +31,7 @@ export class IdempotentProducer {
   readonly #signals: AbortSignal[]
   readonly #chunk = new Chunk((data, ends) => this.#hand(data, ends))
   readonly #watchCancel: Cancel = newCancel()
+  #unlisten = () => {}
   #state: State = "open"
   #isHandScheduled = false
   #isWatching = false
@@ -62,14 +64,12 @@ export class IdempotentProducer {
       }),
     )
     const self = new WeakRef(this)
-    const onAbort = () => {
+    const abort = () => {
       const producer = self.deref()
       if (producer !== undefined) producer.#abort()
     }
-    for (const given of this.#signals) {
-      if (given.aborted) onAbort()
-      else given.addEventListener("abort", onAbort, { once: true })
-    }
+    if (this.#signals.some((given) => given.aborted)) abort()
+    else this.#unlisten = onAbort(this.#signals, abort)
   }
 
   /**
@@ -103,7 +103,7 @@ export class IdempotentProducer {
 
   /** Sends what is collected and waits until everything taken is stored. Errors: the first failure since the last flush. */
   async flush(): Promise<void> {
-    this.#throwIfAborted()
+    throwIfAborted(this.#signals)
     this.#chunk.hand()
     await this.#run((cancel) => this.#native.flush(cancel))
     this.#throwRefused()
@@ -115,7 +115,7 @@ export class IdempotentProducer {
    */
   async close(finalMessage?: AppendBody): Promise<CloseResult> {
     if (this.#state === "detached") throw this.#ended("close")
-    this.#throwIfAborted()
+    throwIfAborted(this.#signals)
     const last = finalMessage === undefined ? null : encodeBody(finalMessage).data
     this.#chunk.hand()
     const wasClosed = this.#state === "closed"
@@ -127,6 +127,7 @@ export class IdempotentProducer {
       }
       const { finalOffset } = await this.#run((cancel) => this.#native.closeStream(last, cancel))
       this.#state = "closed"
+      this.#unlisten()
       return { finalOffset }
     } catch (error) {
       if (this.#state === "closing") this.#state = "open"
@@ -144,6 +145,7 @@ export class IdempotentProducer {
     } catch {
       // Told by `onError`.
     }
+    this.#unlisten()
   }
 
   /** Flushes and goes on in the next epoch, from sequence number 0. Errors: those of `flush()`. */
@@ -166,6 +168,11 @@ export class IdempotentProducer {
   /** Messages taken that are neither stored nor given up. */
   get pendingCount(): number {
     return this.#native.state().pendingMessages + this.#chunk.count
+  }
+
+  /** The same in bytes of messages. */
+  get pendingBytes(): number {
+    return this.#native.state().pendingBytes + this.#chunk.length
   }
 
   /** Batches under way. */
@@ -215,7 +222,7 @@ export class IdempotentProducer {
       while (!isSettled || this.#native.state().pendingMessages > 0) {
         const news = await this.#handle.run(() => this.#native.news(this.#watchCancel))
         isSettled = news.isSettled
-        this.#report(news.failures)
+        this.#report(this.#native.takeFailures())
       }
     } catch {
       // Cancelled: nobody wants news any more.
@@ -258,11 +265,6 @@ export class IdempotentProducer {
     const refused = this.#refused
     this.#refused = undefined
     if (refused !== undefined) throw refused
-  }
-
-  #throwIfAborted(): void {
-    const signal = this.#signals.find((given) => given.aborted)
-    if (signal !== undefined) throw abortReason(signal)
   }
 
   #abort(): void {

@@ -76,6 +76,7 @@ export class StreamResponse<TJson = unknown> {
     this.closed = new Promise((resolve, reject) => {
       this.#settle = (error) => (error === undefined ? resolve() : reject(error))
     })
+    session.onClose = () => this.#closed()
     // Whoever consumes the read gets the error there; `closed` is for those who want it here.
     this.closed.catch(() => {})
   }
@@ -198,6 +199,16 @@ export class StreamResponse<TJson = unknown> {
     this.cancel()
   }
 
+  /** The read is over; a signal may have ended it while nobody was pulling. */
+  #closed(): void {
+    try {
+      this.#session.throwIfAborted()
+      if (this.#isCancelled) this.#settle()
+    } catch (error) {
+      this.#settle(error)
+    }
+  }
+
   #consume(method: string): void {
     if (this.#method !== undefined) {
       const message = `${method}: the response is already consumed by ${this.#method}; read again for a second one`
@@ -215,6 +226,7 @@ export class StreamResponse<TJson = unknown> {
   /** The next batch; `undefined` at the end. What it throws also fails `closed`. */
   async #next(): Promise<StreamBatch<TJson> | undefined> {
     try {
+      if (!this.#isCancelled) this.#session.throwIfAborted()
       const batch = this.#first ?? (await this.#session.next<TJson>())
       this.#first = undefined
       if (batch === undefined || this.#isCancelled) {

@@ -1,9 +1,10 @@
 // A read in progress: pulls batches, asks `onError` about failures, starts again where it was.
 import { StreamBatch } from "./batch.js"
 import { DurableStreamError } from "./errors.js"
-import { abortReason, checked, Handle, type HandleOptions } from "./handle.js"
+import { checked, Handle, type HandleOptions } from "./handle.js"
 import type { NativeReader, Pairs } from "./native.js"
 import { liveSetting, mergeHeaders, retrySettings } from "./options.js"
+import { onAbort, throwIfAborted } from "./signals.js"
 import type { ReadOptions } from "./types.js"
 
 /** @internal */
@@ -11,11 +12,13 @@ export class Session {
   readonly #handleOptions: HandleOptions
   readonly #options: ReadOptions
   readonly #signals: AbortSignal[]
-  readonly #onAbort: () => void
+  readonly #unlisten: () => void
   #handle: Handle
   #reader: NativeReader
   #offset: string | undefined
   #cursor: string | undefined
+  /** Called once when the read is over, whoever ended it. */
+  onClose: (() => void) | undefined
   #isClosed = false
   #status = 200
 
@@ -25,14 +28,10 @@ export class Session {
     this.#offset = options.offset
     this.#cursor = options.cursor
     this.#signals = signals.filter((signal) => signal !== undefined)
-    const aborted = this.#aborted()
-    if (aborted !== undefined) throw abortReason(aborted)
+    throwIfAborted(this.#signals)
     this.#handle = new Handle(handleOptions)
     this.#reader = this.#open()
-    // Weak: a signal that lives for the whole program must not keep reads that were dropped.
-    const self = new WeakRef(this)
-    this.#onAbort = () => self.deref()?.close()
-    for (const signal of this.#signals) signal.addEventListener("abort", this.#onAbort, { once: true })
+    this.#unlisten = onAbort(this.#signals, () => this.close())
   }
 
   /** The next batch; `undefined` when the read is over, or was closed by the caller. */
@@ -80,19 +79,20 @@ export class Session {
   close(): void {
     if (this.#isClosed) return
     this.#isClosed = true
-    for (const signal of this.#signals) signal.removeEventListener("abort", this.#onAbort)
+    this.#unlisten()
     this.#reader.close()
+    this.onClose?.()
+  }
+
+  /** Throws the reason of an aborted signal. */
+  throwIfAborted(): void {
+    throwIfAborted(this.#signals)
   }
 
   /** An aborted read fails with the signal's reason; one the caller closed ends. */
   #ended(): undefined {
-    const signal = this.#aborted()
-    if (signal !== undefined) throw abortReason(signal)
+    throwIfAborted(this.#signals)
     return undefined
-  }
-
-  #aborted(): AbortSignal | undefined {
-    return this.#signals.find((signal) => signal.aborted)
   }
 
   /** Goes on as `onError` says, or throws the error. */

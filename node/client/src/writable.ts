@@ -1,6 +1,7 @@
 // A `WritableStream` into a stream, on a producer.
 import type { DurableStream } from "./durable-stream.js"
 import { IdempotentProducer } from "./producer.js"
+import { onAbort } from "./signals.js"
 import type { IdempotentProducerOptions } from "./types.js"
 
 /** @internal */
@@ -21,7 +22,7 @@ export function writableOf(
       })
       const { signal } = options
       if (signal?.aborted) controller.error(signal.reason)
-      else signal?.addEventListener("abort", () => controller.error(signal.reason), { once: true })
+      else if (signal !== undefined) onAbort([signal], () => controller.error(signal.reason))
     },
     async write(chunk) {
       if (chunk.length === 0) return
