@@ -13,42 +13,45 @@ pub(crate) struct Sample {
 
 /// Part of the time that counts as warm-up.
 const WARM_UP: f64 = 1.0 / 3.0;
-/// Growth that is nobody's fault: allocator and sampling. Units: bytes per second.
-const NOISE: f64 = 64.0 * 1024.0;
+/// Growth that is nobody's fault: buffers that a first burst needs, the allocator's pages.
+/// Units: bytes.
+const NOISE: f64 = 8.0 * 1024.0 * 1024.0;
 /// New data stays in memory on purpose, in the storage engine's memory tables and the hot
 /// tails, up to fixed sizes that minutes do not reach. Each stored byte may so cost up to
 /// this many, row overhead included.
 const KEPT_PER_STORED: f64 = 6.0;
 
-/// Growth after the warm-up, and what is allowed.
+/// Growth from the warm-up to the end along the line that fits best, and what is allowed.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Growth {
-    /// Units: bytes per second.
+    /// How long it was looked at. Units: seconds.
+    pub(crate) seconds: f64,
+    /// Units: bytes.
     pub(crate) resident: f64,
-    /// Units: bytes per second.
+    /// Units: bytes.
     pub(crate) resident_allowed: f64,
-    /// Units: descriptors per minute.
     pub(crate) descriptors: f64,
-    /// Units: descriptors per minute.
     pub(crate) descriptors_allowed: f64,
 }
 
 impl Growth {
-    /// The slopes of the samples after the warm-up. `stored` is what is appended, in bytes per
-    /// second; `readers` hold a descriptor each.
-    pub(crate) fn of(samples: &[Sample], stored: f64, readers: usize) -> Option<Self> {
-        let warm = samples.last()?.at * WARM_UP;
+    /// What the samples after the warm-up say; `None` when they are too few. `stored` is what
+    /// is appended, in bytes per second; `readers` hold a descriptor each.
+    pub(crate) fn of(samples: &[Sample], stored: f64, readers: usize, producers: usize) -> Option<Self> {
+        let end = samples.last()?.at;
+        let warm = end * WARM_UP;
         let points = |value: fn(&Sample) -> f64| {
             samples.iter().filter(|sample| sample.at >= warm).map(|sample| (sample.at, value(sample))).collect()
         };
-        let resident = slope(points(|sample| sample.resident))?;
-        let descriptors = slope(points(|sample| sample.descriptors))? * 60.0;
+        let seconds = end - warm;
         Some(Self {
-            resident,
-            resident_allowed: NOISE + KEPT_PER_STORED * stored,
-            descriptors,
-            // Producers' idle connections come and go: one in a hundred, and a few.
-            descriptors_allowed: readers as f64 / 100.0 + 20.0,
+            seconds,
+            resident: slope(points(|sample| sample.resident))? * seconds,
+            resident_allowed: NOISE + KEPT_PER_STORED * stored * seconds,
+            descriptors: slope(points(|sample| sample.descriptors))? * seconds,
+            // Producers keep a few connections each, opened as they need them. Every reader
+            // renews its answer each minute, so a leak there is far beyond one in a hundred.
+            descriptors_allowed: readers as f64 / 100.0 + 2.0 * producers as f64,
         })
     }
 
@@ -83,22 +86,22 @@ mod tests {
 
     #[test]
     fn a_level_server_is_flat() {
-        let growth = Growth::of(&samples(0.0, 0.0), 0.0, 1000).expect("enough samples");
+        let growth = Growth::of(&samples(0.0, 0.0), 0.0, 1000, 5).expect("enough samples");
         assert!(growth.is_flat() && growth.resident.abs() < 1.0, "{growth:?}");
-        assert!(Growth::of(&samples(3.0 * 50_000.0, 0.0), 50_000.0, 1000).expect("enough samples").is_flat());
+        assert!(Growth::of(&samples(3.0 * 50_000.0, 0.0), 50_000.0, 1000, 5).expect("enough samples").is_flat());
     }
 
     #[test]
     fn leaks_are_found() {
-        // A kilobyte per delivered message at 5,000 a second; a descriptor every second.
+        // A kilobyte per message delivered at 5,000 a second; a descriptor every second.
         for (resident, descriptors) in [(5e6, 0.0), (0.0, 1.0)] {
-            let growth = Growth::of(&samples(resident, descriptors), 50_000.0, 1000).expect("enough samples");
+            let growth = Growth::of(&samples(resident, descriptors), 50_000.0, 1000, 5).expect("enough samples");
             assert!(!growth.is_flat(), "{growth:?}");
         }
     }
 
     #[test]
     fn one_sample_has_no_slope() {
-        assert_eq!(Growth::of(&samples(0.0, 0.0)[..1], 0.0, 1), None);
+        assert_eq!(Growth::of(&samples(0.0, 0.0)[..1], 0.0, 1, 1), None);
     }
 }

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use durable_streams::LiveMode;
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 /// Counts of one run.
 #[derive(Debug)]
@@ -19,7 +20,7 @@ pub(crate) struct Ledger {
     /// Nothing more is written.
     pub(crate) is_written: AtomicBool,
     /// No reader asks again.
-    pub(crate) is_draining: AtomicBool,
+    draining: watch::Sender<bool>,
     failures: Mutex<Vec<String>>,
 }
 
@@ -32,7 +33,7 @@ impl Ledger {
             connected: AtomicUsize::new(0),
             reconnects: AtomicU64::new(0),
             is_written: AtomicBool::new(false),
-            is_draining: AtomicBool::new(false),
+            draining: watch::Sender::new(false),
             failures: Mutex::default(),
         }
     }
@@ -58,7 +59,17 @@ impl Ledger {
     }
 
     pub(crate) fn is_draining(&self) -> bool {
-        self.is_draining.load(Ordering::Acquire)
+        *self.draining.borrow()
+    }
+
+    pub(crate) fn begin_drain(&self) {
+        self.draining.send_replace(true);
+    }
+
+    /// Waits until no reader asks again.
+    pub(crate) async fn draining(&self) {
+        // The sender lives as long as this ledger, so waiting cannot fail.
+        let _ = self.draining.subscribe().wait_for(|is_draining| *is_draining).await;
     }
 
     pub(crate) fn is_written(&self) -> bool {

@@ -34,6 +34,8 @@ const WATCH: Duration = Duration::from_secs(1);
 /// How often a line is printed.
 const SAY: u64 = 15;
 
+const MIB: f64 = 1024.0 * 1024.0;
+
 /// Path of streams below the server.
 const ROOT: &str = "/v1/stream";
 
@@ -91,11 +93,13 @@ pub(crate) async fn run(args: &Args) -> Result<bool, String> {
     soak.connect().await?;
     let stored = soak.write().await?;
     let is_delivered = soak.deliver().await;
-    let growth = Growth::of(&soak.samples, stored, args.readers).ok_or("too short to judge growth; write longer")?;
+    let growth = Growth::of(&soak.samples, stored, args.readers, args.producers)
+        .ok_or("too short to judge growth; write longer")?;
     println!(
-        "memory grew by {:.1} KiB/s after warm-up (allowed {:.1}), descriptors by {:.1} a minute (allowed {:.1})",
-        growth.resident / 1024.0,
-        growth.resident_allowed / 1024.0,
+        "in the last {:.0} s memory grew by {:.1} MiB (allowed {:.1}), open descriptors by {:.1} (allowed {:.1})",
+        growth.seconds,
+        growth.resident / MIB,
+        growth.resident_allowed / MIB,
         growth.descriptors,
         growth.descriptors_allowed
     );
@@ -196,7 +200,7 @@ impl Soak {
         if (self.samples.len() as u64).is_multiple_of(SAY) {
             println!(
                 "{at:6.1} s: {:6.1} MiB resident, {descriptors} descriptors, {} sent, {} delivered, {} live answers renewed",
-                resident as f64 / f64::from(1 << 20),
+                resident as f64 / MIB,
                 self.ledger.sent_in_all(),
                 self.ledger.delivered_in_all(),
                 self.ledger.reconnects.load(Ordering::Relaxed),
@@ -226,19 +230,19 @@ impl Soak {
     /// Stops the server under all its live answers.
     async fn drain(self) -> Result<bool, String> {
         let Self { args, ledger, server, mut readers, .. } = self;
-        ledger.is_draining.store(true, Ordering::Release);
+        ledger.begin_drain();
         // Requests that were just sent reach the server before the signal does.
         sleep(Duration::from_secs(1)).await;
         let started = Instant::now();
         server.terminate()?;
         let code = server.exit_code(DRAIN).await;
         let stopped = started.elapsed().as_secs_f64();
-        let (mut answered, mut idle) = (0, 0);
+        let (mut answered, mut left) = (0, 0);
         let all = async {
             while let Some(ended) = readers.join_next().await {
                 match flat(ended) {
                     Ok(End::Answered) => answered += 1,
-                    Ok(End::Idle) => idle += 1,
+                    Ok(End::Left) => left += 1,
                     Err(failure) => ledger.fail(failure),
                 }
             }
@@ -246,10 +250,9 @@ impl Soak {
         let is_whole = timeout(DRAIN, all).await.is_ok();
         println!(
             "stopped in {stopped:.1} s with exit code {code:?}; {answered} live answers ended as they should, \
-             {idle} of {} client readers saw it go",
-            args.client_readers
+             {left} client readers had left",
         );
-        Ok(is_whole && code == Some(0) && answered + idle == args.readers)
+        Ok(is_whole && code == Some(0) && answered + left == args.readers)
     }
 
     fn collect_failures(&mut self) {

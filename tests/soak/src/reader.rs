@@ -20,13 +20,13 @@ use tokio::sync::Semaphore;
 
 use crate::{ledger::Ledger, load::stream_path, message::follow, wire::Wire};
 
-/// How a reader ended when the server stopped.
+/// How a reader ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
     /// Its live answer ended as an answer should.
     Answered,
-    /// It was between two answers.
-    Idle,
+    /// It left before the server stopped, with all messages.
+    Left,
 }
 
 /// A reader and where it is.
@@ -118,7 +118,8 @@ impl Reader {
     }
 }
 
-/// A reader of the Rust client, until everything was written and it has it.
+/// A reader of the Rust client; leaves before the server stops, since it would only try to
+/// reach it again.
 pub(crate) async fn with_client(ledger: Arc<Ledger>, client: Client, index: usize) -> Result<End, String> {
     let stream = ledger.stream_of(index);
     let failed = |failure: String| format!("client reader {index} of stream {stream}: {failure}");
@@ -128,11 +129,13 @@ pub(crate) async fn with_client(ledger: Arc<Ledger>, client: Client, index: usiz
     ledger.connected.fetch_add(1, Ordering::Relaxed);
     let mut due = 0;
     loop {
-        match reader.next_chunk().await {
+        let next = tokio::select! {
+            next = reader.next_chunk() => next,
+            () = ledger.draining() => return Ok(End::Left),
+        };
+        match next {
             Ok(Some(chunk)) => due = follow(due, &chunk.data).map_err(failed)?,
             Ok(None) => return Err(failed("the read ended, and nobody closed the stream".to_owned())),
-            // Its answer was the last one of a server that stops.
-            Err(_) if ledger.is_draining() => return Ok(End::Idle),
             Err(error) => return Err(failed(error.to_string())),
         }
         ledger.set_delivered(index, due);
