@@ -38,7 +38,8 @@ pub(crate) fn generate(options: Options) -> Outcome<Tally> {
     write_into(made.path())?;
     let mut tally = Tally::default();
     for (from, to) in FILES {
-        let text = fs::read_to_string(made.path().join(from)).map_err(|error| format!("no {from} was made: {error}"))?;
+        let text =
+            fs::read_to_string(made.path().join(from)).map_err(|error| format!("no {from} was made: {error}"))?;
         // The generator leaves blanks at line ends.
         let text: String = text.lines().flat_map(|line| [line.trim_end(), "\n"]).collect();
         let to = root().join(to);

@@ -22,6 +22,7 @@ mod interop;
 mod language;
 mod lint;
 mod node;
+mod parity;
 mod process;
 mod python;
 mod server;
@@ -59,6 +60,8 @@ enum Command {
     Tidy,
     /// Write the sources that UniFFI makes from `ffi/`.
     Gen(generate::Options),
+    /// Write the list of exported names and the table of what each language has of them.
+    Parity(parity::Options),
     /// Run a conformance suite: `server`, `client [language]`; or write its `table`.
     Conformance {
         /// What is tested.
@@ -118,6 +121,7 @@ fn main() -> ExitCode {
         Command::Fixup => lint::fix(),
         Command::Tidy => tidy::run().and_then(Tally::verdict),
         Command::Gen(options) => generate::generate(options).and_then(Tally::verdict),
+        Command::Parity(options) => parity::run(options).and_then(Tally::verdict),
         Command::Conformance { subject, client, store, url, filter } => match subject {
             Subject::Server => conformance::run(store, url.as_deref(), filter.as_deref()),
             Subject::Client => conformance_client::run(&client, url.as_deref()),
