@@ -2,7 +2,17 @@
 const MAX_CHUNKS = 100
 const TIMEOUT_MS = 5000
 
+/** One read, or `readers` of the same at once. */
 export async function read(session, command) {
+  if (command.readers === undefined) return readOne(session, command)
+  const reads = Array.from({ length: command.readers }, () => readOne(session, command))
+  const outcomes = await Promise.allSettled(reads)
+  const failed = outcomes.find(({ status }) => status === "rejected")
+  if (failed !== undefined) throw failed.reason
+  return { type: "read", success: true, results: outcomes.map(({ value }) => value) }
+}
+
+async function readOne(session, command) {
   const collected = {
     chunks: [],
     status: 200,

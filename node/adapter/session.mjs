@@ -6,7 +6,7 @@ import { Problem, success } from "./outcome.mjs"
 const FEATURES = [
   "batching", "sse", "longPoll", "auto", "streaming", "dynamicHeaders", "retryOptions", "batchItems",
   "strictZeroValidation", "configure", "etag", "cursor", "fork", "producerRestart", "requestCounter", "errorDetails",
-  "appendProducer",
+  "appendProducer", "readers", "failingProvider", "sseIdle",
 ]
 
 // What the other languages' clients do by default. This one's default goes on for ever, which no case can wait for.
@@ -36,7 +36,8 @@ export class Session {
 
   /** Time limits of the client from now on. */
   configure(command) {
-    this.#limits = { longPollTimeoutMs: command.longPollTimeoutMs, timeoutMs: command.requestTimeoutMs }
+    const { longPollTimeoutMs, requestTimeoutMs, sseIdleTimeoutMs } = command
+    this.#limits = { longPollTimeoutMs, timeoutMs: requestTimeoutMs, sseIdleTimeoutMs }
     return success("configure")
   }
 
@@ -100,7 +101,7 @@ export class Session {
 }
 
 function replaced(all, { name, valueType, initialValue }) {
-  if (!["counter", "request-counter", "timestamp", "token"].includes(valueType)) {
+  if (!["counter", "request-counter", "timestamp", "token", "failing"].includes(valueType)) {
     throw new Problem("NOT_SUPPORTED", `there is no valueType ${JSON.stringify(valueType)}`)
   }
   return [...all.filter((dynamic) => dynamic.name !== name), { name, valueType, initialValue, count: 0 }]
@@ -112,6 +113,8 @@ function next(dynamic) {
       return String(Date.now())
     case "token":
       return dynamic.initialValue ?? ""
+    case "failing":
+      throw new Error(dynamic.initialValue)
     case "request-counter":
       return String((dynamic.count += 1))
     default:

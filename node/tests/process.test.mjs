@@ -149,7 +149,7 @@ const { writeFileSync, rmSync } = await import("node:fs")
 const file = \`./worker-\${process.pid}.mjs\`
 const start = (body) => {
   writeFileSync(file, source + body)
-  return new Worker(file, { workerData: url })
+  return new Worker(file, { workerData: url, execArgv: [] })
 }
 process.on("exit", () => rmSync(file, { force: true }))
 ${body}

@@ -14,17 +14,18 @@ async function* model(prompt) {
 
 /** Writes the answer. Repeating a request after a failure stores no token twice. */
 export async function answer(url, prompt) {
-  const answer = await DurableStream.create({ url, contentType: "text/plain; charset=utf-8", ttlSeconds: 3600 })
+  // JSON, although it is text: server-sent events do not keep a space at the beginning of a line, and tokens begin with one.
+  const answer = await DurableStream.create({ url, contentType: "application/json", ttlSeconds: 3600 })
   const writer = new IdempotentProducer(answer, "model", { autoClaim: true, lingerMs: 0 })
-  for await (const token of model(prompt)) writer.append(token)
+  for await (const token of model(prompt)) writer.append(JSON.stringify(token))
   // The end for everyone: readers finish by themselves.
   await writer.close()
 }
 
-/** Reads from an offset, piece by piece as they come; gives each piece and where to go on. */
+/** Reads from an offset, as the tokens come; gives some text and where to go on. */
 export async function* read(url, offset = "-1") {
   const response = await stream({ url, offset, live: "sse" })
-  for await (const batch of response.batches()) if (!batch.isEmpty) yield { text: batch.text, offset: batch.offset }
+  for await (const batch of response.batches()) if (!batch.isEmpty) yield { text: batch.items.join(""), offset: batch.offset }
 }
 
 if (process.argv[1] === new URL(import.meta.url).pathname) {

@@ -132,8 +132,7 @@ export async function reads(signal: AbortSignal): Promise<void> {
   const response: StreamResponse<Entry> = await stream<Entry>(options)
   const rows: Entry[] = await response.json()
   const other: string[] = await response.json<string>()
-  // @ts-expect-error nobody said what the items are
-  const guessed: Entry[] = await bare.json()
+  const unknown: unknown[] = await bare.json()
   const body: Uint8Array = await response.body()
   const text: string = await response.text()
   const closed: Promise<void> = response.closed
@@ -161,7 +160,7 @@ export async function reads(signal: AbortSignal): Promise<void> {
   response.cancel(new Error("enough"))
   // @ts-expect-error state is read-only
   response.offset = "5"
-  void [modes, rows, guessed, other, body, text, closed, told, web, iterable]
+  void [modes, rows, unknown, other, body, text, closed, told, web, iterable]
   type Unused = LegacyLiveMode | ReadOptions | MaybePromise<string> | IdempotentAppendResult
   void (undefined as Unused | undefined)
 }
