@@ -10,6 +10,7 @@ mod node;
 mod python;
 mod server;
 mod table;
+mod usage;
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, ValueEnum)]

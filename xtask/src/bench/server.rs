@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::{
     Options, bench_folder,
     table::{Better, Row, Table},
+    usage::Usage,
 };
 use crate::{
     cargo::{self, Profile},
@@ -27,12 +28,20 @@ struct Measure {
 
 const MEASURES: [Measure; 7] = [
     Measure {
-        rows: &[("append 100 B, 64 connections, 1 stream", "appends/s", Better::Higher, Some(1.2))],
+        rows: &[
+            ("append 100 B, 64 connections, 1 stream", "appends/s", Better::Higher, Some(1.2)),
+            ("append 100 B, 1 stream: the server's processor time per append", "us", Better::Lower, None),
+            ("append 100 B, 1 stream: its context switches per append", "switches", Better::Lower, None),
+        ],
         run: |bench, server| bench.append(server, 1),
         alone: false,
     },
     Measure {
-        rows: &[("append 100 B, 64 connections, 1,000 streams", "appends/s", Better::Higher, Some(1.2))],
+        rows: &[
+            ("append 100 B, 64 connections, 1,000 streams", "appends/s", Better::Higher, Some(1.2)),
+            ("append 100 B, 1,000 streams: the server's processor time per append", "us", Better::Lower, None),
+            ("append 100 B, 1,000 streams: its context switches per append", "switches", Better::Lower, None),
+        ],
         run: |bench, server| bench.append(server, 1000),
         alone: false,
     },
@@ -134,18 +143,21 @@ impl Bench {
         for stream in 0..streams {
             put(server.address(), &format!("/v1/stream/append-{stream}"), &[])?;
         }
-        self.wrk(server, "append.lua", "", streams)
+        let before = Usage::of(server.pid());
+        let (rate, requests) = self.wrk(server, "append.lua", "", streams)?;
+        let [cpu_us, switches] = Usage::of(server.pid()).since(&before, requests);
+        Ok(vec![rate, cpu_us, switches])
     }
 
     fn read(&self, server: &Server, bytes: usize) -> Outcome<Vec<f64>> {
         let path = format!("/v1/stream/read-{bytes}");
         put(server.address(), &path, &vec![b'r'; bytes])?;
-        self.wrk(server, "read.lua", &format!("{path}?offset=-1"), 1)
+        Ok(vec![self.wrk(server, "read.lua", &format!("{path}?offset=-1"), 1)?.0])
     }
 
-    /// Returns requests per second.
+    /// Returns requests per second, and how many there were.
     /// Errors: any request failed, since errors are cheap to serve.
-    fn wrk(&self, server: &Server, script: &str, path: &str, streams: usize) -> Outcome<Vec<f64>> {
+    fn wrk(&self, server: &Server, script: &str, path: &str, streams: usize) -> Outcome<(f64, f64)> {
         let mut wrk = command("wrk");
         wrk.args(["--threads", "2", "--connections", CONNECTIONS, "--duration", &format!("{}s", self.seconds)]);
         wrk.arg("--script").arg(root().join("tests/bench/wrk").join(script));
@@ -156,7 +168,8 @@ impl Bench {
         if result["failed"] != 0 {
             return Err(format!("{} of {} requests failed", result["failed"], result["requests"]).into());
         }
-        Ok(vec![result["requests"].as_f64().unwrap_or(0.0) / result["seconds"].as_f64().unwrap_or(1.0)])
+        let requests = result["requests"].as_f64().unwrap_or(0.0);
+        Ok((requests / result["seconds"].as_f64().unwrap_or(1.0), requests))
     }
 
     /// Runs our own loader and picks fields of its result.
