@@ -83,7 +83,7 @@ impl Request<'_> {
         self.shared.record.update(self.id, |exchange| exchange.body = body);
         self.feign(met.as_ref().map(|(_, fault)| fault)).await?;
         let Some((rule, fault)) = met else {
-            return Ok(self.pass(client, Shape::default(), None).await?.0);
+            return self.pass(client, Shape::default(), None).await;
         };
         match fault {
             Fault::CutRequest(..) => Ok(Told::Faulted),
@@ -140,7 +140,7 @@ impl Request<'_> {
             }
             server.socket.set_zero_linger()?;
         }
-        // The body may have been shorter: then the server has it all.
+        // The body may have been shorter: then the server has it all. The client cannot know yet.
         if rest == 0 {
             self.shared.fire(rule);
         }
@@ -148,35 +148,31 @@ impl Request<'_> {
         Ok(Told::Faulted)
     }
 
-    /// Sends the request to the server and its answer to the client. The second value says
-    /// whether the shape's stop was reached.
+    /// Sends the request to the server and its answer to the client.
     async fn pass(
         &self,
         client: &mut Option<Peer>,
         shape: Shape,
         slowly: Option<(usize, Duration)>,
-    ) -> io::Result<(Told, bool)> {
+    ) -> io::Result<Told> {
         let (mut server, head) = {
-            let Some(peer) = client.as_mut() else { return Ok((Told::ClientGone, false)) };
+            let Some(peer) = client.as_mut() else { return Ok(Told::ClientGone) };
             tokio::select! {
                 answered = self.ask(slowly) => answered?,
                 () = gone(peer) => {
                     *client = None;
-                    return Ok((Told::ClientGone, false));
+                    return Ok(Told::ClientGone);
                 }
             }
         };
         self.tell(&head, None);
         let framing = head.framing(Some(&self.method))?;
-        relay(self.shared, &mut server, &head, framing, client, shape).await
+        Ok(relay(self.shared, &mut server, &head, framing, client, shape).await)
     }
 
     async fn shaped(&self, rule: u64, client: &mut Option<Peer>, point: Point, stop: Stop) -> io::Result<Told> {
-        let (told, has_stopped) = self.pass(client, Shape { stop: Some((point, stop)), trickle: None }, None).await?;
-        if has_stopped {
-            self.shared.fire(rule);
-        }
-        Ok(told)
+        let shape = Shape { stop: Some((point, stop)), rule: Some(rule), trickle: None };
+        self.pass(client, shape, None).await
     }
 
     async fn delayed(&self, rule: u64, client: &mut Option<Peer>, way: Way, span: Duration) -> io::Result<Told> {
@@ -188,11 +184,11 @@ impl Request<'_> {
                     *client = None;
                     return Ok(Told::ClientGone);
                 }
-                Ok(self.pass(client, Shape::default(), None).await?.0)
+                self.pass(client, Shape::default(), None).await
             }
             Way::Answer => {
                 let stop = Some((Point::Head(0), Stop::Stall(Some(span))));
-                Ok(self.pass(client, Shape { stop, trickle: None }, None).await?.0)
+                self.pass(client, Shape { stop, ..Shape::default() }, None).await
             }
         }
     }
@@ -207,9 +203,9 @@ impl Request<'_> {
         self.shared.fire(rule);
         let (shape, request) = match way {
             Way::Request => (Shape::default(), Some(slowly)),
-            Way::Answer => (Shape { stop: None, trickle: Some(slowly) }, None),
+            Way::Answer => (Shape { trickle: Some(slowly), ..Shape::default() }, None),
         };
-        Ok(self.pass(client, shape, request).await?.0)
+        self.pass(client, shape, request).await
     }
 
     async fn twice(&self, rule: u64, client: &mut Option<Peer>, keep: Keep) -> io::Result<Told> {
@@ -238,7 +234,7 @@ impl Request<'_> {
             let _ = first.send(());
             self.tell(&head, None);
             let framing = head.framing(Some(&self.method))?;
-            return Ok(relay(self.shared, &mut server, &head, framing, client, Shape::default()).await?.0);
+            return Ok(relay(self.shared, &mut server, &head, framing, client, Shape::default()).await);
         }
         let (overtaken, second) = oneshot::channel();
         self.shared.swaps.lock().insert(rule, overtaken);
@@ -252,7 +248,7 @@ impl Request<'_> {
             () = gone(peer) => *client = None,
         }
         self.shared.swaps.lock().remove(&rule);
-        Ok(self.pass(client, Shape::default(), None).await?.0)
+        self.pass(client, Shape::default(), None).await
     }
 
     /// The whole answer under another length: with a body to match, or the wrong one.

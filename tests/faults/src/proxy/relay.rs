@@ -32,6 +32,8 @@ pub(super) enum Told {
 pub(super) struct Shape {
     /// It ends or stops here.
     pub(super) stop: Option<(Point, Stop)>,
+    /// The rule that the stop belongs to.
+    pub(super) rule: Option<u64>,
     /// So many bytes at a time, with a pause between.
     pub(super) trickle: Option<(usize, Duration)>,
 }
@@ -51,8 +53,6 @@ struct Writer<'w> {
     shape: Shape,
     /// Bytes until the stop, while it lies ahead.
     until_stop: Option<usize>,
-    /// Whether the stop was reached.
-    has_stopped: bool,
 }
 
 impl Told {
@@ -78,7 +78,10 @@ impl Writer<'_> {
                 if told != Told::Whole {
                     return told;
                 }
-                self.has_stopped = true;
+                // Before the client can know: whoever asks it has heard of this.
+                if let Some(rule) = self.shape.rule {
+                    self.shared.fire(rule);
+                }
                 let told = self.stop(client).await;
                 if told != Told::Whole {
                     return told;
@@ -112,7 +115,7 @@ impl Writer<'_> {
     }
 }
 
-/// Passes an answer on as it comes. The second value says whether the shape's stop was reached.
+/// Passes an answer on as it comes.
 pub(super) async fn relay(
     shared: &Shared,
     server: &mut Peer,
@@ -120,12 +123,12 @@ pub(super) async fn relay(
     mut framing: Framing,
     client: &mut Option<Peer>,
     shape: Shape,
-) -> io::Result<(Told, bool)> {
+) -> Told {
     let until_stop = shape.stop.map(|(point, _)| match point {
         Point::Head(bytes) => bytes.min(head.raw.len()),
         Point::Body(bytes) => head.raw.len() + bytes,
     });
-    let mut writer = Writer { shared, shape, until_stop, has_stopped: false };
+    let mut writer = Writer { shared, shape, until_stop };
     let mut piece = head.raw.clone();
     let told = loop {
         let told = writer.write(client, piece).await;
@@ -142,7 +145,7 @@ pub(super) async fn relay(
     if told != Told::Whole || framing == Framing::UntilClose {
         hang_up(shared, client, How::Close).await;
     }
-    Ok((told, writer.has_stopped))
+    told
 }
 
 /// Writes bytes, few at a time if asked.
