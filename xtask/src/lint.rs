@@ -1,9 +1,10 @@
-//! Formatting and clippy.
+//! Formatting, clippy, and the protocol crate without an operating system.
 
 use crate::{
     cargo::cargo,
     process::{self, Outcome},
     tally::Tally,
+    wasm,
 };
 
 /// Checks formatting, then clippy over every target with warnings refused.
@@ -13,6 +14,7 @@ pub(crate) fn run() -> Outcome<Tally> {
         "clippy",
         run_cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--quiet", "--", "-D", "warnings"]),
     );
+    tally += Tally::of("core/protocol as WebAssembly", wasm::check());
     Ok(tally)
 }
 

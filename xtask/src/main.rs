@@ -32,6 +32,7 @@ mod tally;
 mod test;
 mod tidy;
 mod tools;
+mod wasm;
 
 use process::Outcome;
 use tally::Tally;
@@ -52,7 +53,7 @@ enum Command {
     },
     /// What the pipeline runs: the same as `test`.
     Ci,
-    /// rustfmt and clippy over all targets, warnings refused.
+    /// rustfmt and clippy over all targets, warnings refused; the protocol crate as WebAssembly.
     Lint,
     /// Format all Rust code and apply clippy's safe fixes.
     Fixup,
