@@ -123,8 +123,8 @@ test("close ends the stream, with a last message if given, and may be repeated",
   assert.equal((await handle.close()).finalOffset, finalOffset)
   assert.equal((await handle.head()).offset, finalOffset)
   assert.deepEqual(await readAll(handle.url), [1, 2])
-  for (const action of [handle.append("3"), handle.close({ body: "3" })]) {
-    const error = await failure(action)
+  for (const act of [() => handle.append("3"), () => handle.close({ body: "3" })]) {
+    const error = await failure(act)
     assert.equal(error.code, "STREAM_CLOSED")
     assert.equal(error.finalOffset, finalOffset)
   }

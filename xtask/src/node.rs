@@ -194,8 +194,7 @@ fn install(profile: Profile, name: &str) -> Outcome<PathBuf> {
 fn pack(profile: Profile) -> Outcome<Vec<PathBuf>> {
     tools::require_node()?;
     let sources = root().join("node");
-    // What the lock file says and nothing else; npm leaves what is right already.
-    run_command(npm(&sources).arg("ci"))?;
+    install_locked(&sources)?;
     let script = |name: &str| {
         let mut node = without_our_package(command("node"));
         node.arg(sources.join("scripts").join(name));
@@ -218,6 +217,19 @@ fn pack(profile: Profile) -> Outcome<Vec<PathBuf>> {
     tarballs.retain(|path| path.extension().is_some_and(|extension| extension == "tgz"));
     tarballs.sort();
     if tarballs.is_empty() { Err(format!("no package in {}", folder.display()).into()) } else { Ok(tarballs) }
+}
+
+/// Installs what the lock file says and nothing else, once per lock file.
+fn install_locked(folder: &Path) -> Outcome<()> {
+    let io = |error: std::io::Error| format!("cannot use {}: {error}", folder.display());
+    let lock = std::fs::read(folder.join("package-lock.json")).map_err(io)?;
+    let marker = folder.join("node_modules/.installed");
+    if std::fs::read(&marker).is_ok_and(|installed| installed == lock) {
+        return Ok(());
+    }
+    run_command(npm(folder).arg("ci"))?;
+    std::fs::write(marker, lock).map_err(io)?;
+    Ok(())
 }
 
 fn npm(folder: &Path) -> Command {
