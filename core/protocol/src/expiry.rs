@@ -70,14 +70,22 @@ impl Deadline {
     /// Parses an RFC 3339 timestamp: date, `T`, time, and `Z` or a numeric offset.
     pub fn parse(text: &str) -> Option<Self> {
         let bytes = text.as_bytes();
-        // jiff accepts more than RFC 3339 (bracketed zones, a missing offset's
-        // neighbours); the shape is checked first.
+        // jiff accepts more than RFC 3339 (bracketed zones, a decimal comma, a missing
+        // offset's neighbours); the shape is checked first.
         let has_date_time =
             bytes.len() >= 20 && matches!(bytes[10], b'T' | b't' | b' ') && bytes[13] == b':' && bytes[16] == b':';
-        let ends_with_zone = matches!(bytes.last(), Some(b'Z' | b'z'))
-            || (bytes.len() >= 25 && matches!(bytes[bytes.len() - 6], b'+' | b'-') && bytes[bytes.len() - 3] == b':');
-        if !has_date_time || !ends_with_zone {
+        let zone_len = match bytes.last() {
+            Some(b'Z' | b'z') => 1,
+            Some(_) if bytes.len() >= 25 && matches!(bytes[bytes.len() - 6], b'+' | b'-') => 6,
+            _ => return None,
+        };
+        if !has_date_time || (zone_len == 6 && bytes[bytes.len() - 3] != b':') {
             return None;
+        }
+        match &bytes[19..bytes.len() - zone_len] {
+            [] => {}
+            [b'.', digits @ ..] if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) => {}
+            _ => return None,
         }
         let instant: jiff::Timestamp = text.parse().ok()?;
         Some(Self { text: text.to_owned(), unix_ms: instant.as_millisecond() })
@@ -93,7 +101,16 @@ mod tests {
         for good in ["2030-01-01T00:00:00Z", "2030-01-01T00:00:00.123Z", "2030-01-01T02:00:00+02:00"] {
             assert!(Deadline::parse(good).is_some(), "{good}");
         }
-        for bad in ["", "tomorrow", "2030-01-01", "2030-01-01T00:00:00", "2030-13-01T00:00:00Z", "1893456000"] {
+        for bad in [
+            "",
+            "tomorrow",
+            "2030-01-01",
+            "2030-01-01T00:00:00",
+            "2030-13-01T00:00:00Z",
+            "1893456000",
+            "2030-01-01T00:00:00,5Z",
+            "2030-01-01T00:00:00.Z",
+        ] {
             assert!(Deadline::parse(bad).is_none(), "{bad}");
         }
         assert_eq!(Deadline::parse("2030-01-01T00:00:00Z"), Deadline::parse("2030-01-01T02:00:00+02:00"));
