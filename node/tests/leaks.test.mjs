@@ -1,18 +1,19 @@
 // Ten thousand times the same: memory flat, nothing left open. Each in a process of its own, with its collector at hand.
+// Another ten thousand come first: until then allocators spread over the threads.
 import { assert } from "./lib/assert.mjs"
 import { runScript } from "./lib/child.mjs"
 import { startServer } from "./lib/server.mjs"
 import { after, before, test } from "./lib/test.mjs"
 
 const ROUNDS = 10_000
-/** What memory may grow by between the first half and the end: far less than a kilobyte a round. */
+/** What memory may grow by over these rounds: less than a kilobyte each. */
 const MOST_MIB = 8
 
 let server
 before(async () => (server = await startServer()))
 after(() => server.stop())
 
-/** Runs `round` in lots, measures after a warm-up and at the end. */
+/** Runs `round` in lots, measures before and after. */
 const script = (setup, round) => `
 import { readFileSync, readdirSync } from "node:fs"
 import { DurableStream, IdempotentProducer, stream } from "@durable-streams/client"
@@ -33,10 +34,10 @@ ${setup}
 const lot = async (count) => {
   for (let done = 0; done < count; done += 50) await Promise.all(Array.from({ length: 50 }, (_, n) => (async () => { ${round} })(n)))
 }
-await lot(${ROUNDS} / 2)
+await lot(${ROUNDS})
 await settle()
 const before = { rss: rss(), heap: process.memoryUsage().heapUsed / 1048576, external: process.memoryUsage().external / 1048576, descriptors: descriptors(), threads: threads() }
-await lot(${ROUNDS} / 2)
+await lot(${ROUNDS})
 await settle()
 const after = { rss: rss(), heap: process.memoryUsage().heapUsed / 1048576, external: process.memoryUsage().external / 1048576, descriptors: descriptors(), threads: threads() }
 console.log(JSON.stringify({ before, after, open: process.getActiveResourcesInfo().filter((kind) => !/^(TTYWrap|PipeWrap|FSReqCallback|Immediate|TickObject|Timeout)$/.test(kind)) }))
