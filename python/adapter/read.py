@@ -80,9 +80,9 @@ async def collect(session, stream, command, collected, opened):
 
 
 def mode_of(response):
-    """JSON and text verbatim, as text; everything else may be any bytes."""
+    """JSON as text, verbatim; everything else may be any bytes, whatever its type says."""
     media_type = (response.content_type or "").split(";")[0].strip().lower()
-    return "text" if media_type == "application/json" or media_type.startswith("text/") else "bytes"
+    return "text" if media_type == "application/json" else "bytes"
 
 
 def chunk(event):

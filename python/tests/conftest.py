@@ -25,6 +25,7 @@ def url(server):
 @pytest.fixture
 def json_url(url):
     """A JSON stream of three messages, open."""
+    url += "-json"
     with ds.DurableStream.create(url, content_type="application/json") as handle:
         for n in range(3):
             handle.append({"n": n})
@@ -34,6 +35,7 @@ def json_url(url):
 @pytest.fixture
 def text_url(url):
     """A text stream of two appends, open."""
+    url += "-text"
     with ds.DurableStream.create(url, content_type="text/plain") as handle:
         handle.append("grün ")
         handle.append("blau")
@@ -43,6 +45,7 @@ def text_url(url):
 @pytest.fixture
 def bytes_url(url):
     """A byte stream of all byte values, open."""
+    url += "-bytes"
     with ds.DurableStream.create(url, content_type="application/octet-stream") as handle:
         handle.append(bytes(range(256)))
     return url

@@ -52,7 +52,6 @@ def test_a_session_is_awaitable_and_a_context_manager(run, json_url):
 
 
 def test_every_reader_and_iterator(run, json_url, bytes_url, text_url):
-    # The three fixtures share a URL and differ in what they put there; make three.
     async def everything(url, method, *arguments, **options):
         async with ds.astream(url, live=False) as res:
             found = getattr(res, method)(*arguments, **options)
