@@ -66,16 +66,7 @@ impl Store for MemoryStore {
         let units = self.units.read();
         let Some(units) = units.get(&stream) else { return Ok(Vec::new()) };
         let first = units.partition_point(|unit| unit.at < from);
-        let mut budget = max_bytes;
-        let mut found = Vec::new();
-        for unit in units[first..].iter().take_while(|unit| unit.at < until) {
-            if !found.is_empty() && unit.data.len() > budget {
-                break;
-            }
-            budget = budget.saturating_sub(unit.data.len());
-            found.push(unit.clone());
-        }
-        Ok(found)
+        super::take_fitting(units[first..].iter().take_while(|unit| unit.at < until).cloned().map(Ok), max_bytes)
     }
 
     fn check_room(&self) -> Result<(), StoreError> {

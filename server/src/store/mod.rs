@@ -244,6 +244,30 @@ impl Unit {
     }
 }
 
+/// The first units, as many as fit into `max_bytes` but at least one: what [`Store::read`]
+/// owes.
+/// Errors: the first that comes up.
+pub fn take_fitting(
+    units: impl IntoIterator<Item = Result<Unit, StoreError>>,
+    max_bytes: usize,
+) -> Result<Vec<Unit>, StoreError> {
+    let mut room = max_bytes;
+    let mut found: Vec<Unit> = Vec::new();
+    for unit in units {
+        let unit = unit?;
+        if !found.is_empty() && unit.data.len() > room {
+            break;
+        }
+        room = room.saturating_sub(unit.data.len());
+        found.push(unit);
+        // Looking at one more may cost a read.
+        if room == 0 {
+            break;
+        }
+    }
+    Ok(found)
+}
+
 /// Why a store refused or failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use durable_streams_protocol::offset::Position;
 use durable_streams_server::store::{
-    LaterUnit, Mutation, Store, StoreError, StoredStream, StreamId, StreamRecord, Unit, UnitRecord,
+    LaterUnit, Mutation, Store, StoreError, StoredStream, StreamId, StreamRecord, Unit, UnitRecord, take_fitting,
 };
 use parking_lot::Mutex;
 
@@ -178,16 +178,7 @@ impl Store for Disk {
         let content = self.content.lock();
         let Some(kept) = content.streams.get(&stream) else { return Ok(Vec::new()) };
         let wanted = kept.units.iter().filter(|unit| unit.at >= from && unit.at < until && !unit.data.is_empty());
-        let mut found: Vec<Unit> = Vec::new();
-        let mut room = max_bytes;
-        for unit in wanted {
-            if !found.is_empty() && unit.data.len() > room {
-                break;
-            }
-            room = room.saturating_sub(unit.data.len());
-            found.push(Unit { at: unit.at, data: unit.data.clone() });
-        }
-        Ok(found)
+        take_fitting(wanted.map(|unit| Ok(Unit { at: unit.at, data: unit.data.clone() })), max_bytes)
     }
 
     fn check_room(&self) -> Result<(), StoreError> {

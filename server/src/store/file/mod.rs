@@ -257,22 +257,12 @@ impl Store for FileStore {
         until: Position,
         max_bytes: usize,
     ) -> Result<Vec<Unit>, StoreError> {
-        let mut budget = max_bytes;
-        let mut found = Vec::new();
-        for row in self.units.range(unit_key(stream, from)..unit_key(stream, until)) {
+        let units = self.units.range(unit_key(stream, from)..unit_key(stream, until)).map(|row| {
             let (key, row) = row.into_inner().map_err(reading)?;
             let at = key_position(&key)?;
-            let (_, data) = decode_unit(at, &row.into())?;
-            if !found.is_empty() && data.len() > budget {
-                break;
-            }
-            budget = budget.saturating_sub(data.len());
-            found.push(Unit { at, data });
-            if budget == 0 {
-                break;
-            }
-        }
-        Ok(found)
+            decode_unit(at, &row.into()).map(|(_, data)| Unit { at, data })
+        });
+        super::take_fitting(units, max_bytes)
     }
 
     fn check_room(&self) -> Result<(), StoreError> {
