@@ -1,7 +1,10 @@
 // Idempotent producers: one is kept per path, id and epoch, so that its numbers go on.
 import { IdempotentProducer } from "@durable-streams/client"
 import { success } from "./outcome.mjs"
+import { BACKOFF } from "./session.mjs"
 
+/** A producer repeats more often than a single request: nothing it sends can be stored twice. */
+const PRODUCER_BACKOFF = { ...BACKOFF, maxRetries: 10 }
 /** Longer than any batch takes to fill: only the flush sends it. */
 const LONG_LINGER_MS = 60_000
 
@@ -63,7 +66,7 @@ function kept(session, command) {
 }
 
 function build(session, command, numbers) {
-  const stream = session.stream(command)
+  const stream = session.stream(command, { backoffOptions: PRODUCER_BACKOFF })
   const { epoch, autoClaim } = command
   return new IdempotentProducer(stream, command.producerId, { epoch, autoClaim, ...numbers })
 }

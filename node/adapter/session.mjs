@@ -10,7 +10,7 @@ const FEATURES = [
 ]
 
 // What the other languages' clients do by default. This one's default goes on for ever, which no case can wait for.
-const BACKOFF = { initialDelay: 100, maxDelay: 30_000, multiplier: 2, maxRetries: 3 }
+export const BACKOFF = { initialDelay: 100, maxDelay: 30_000, multiplier: 2, maxRetries: 3 }
 
 export class Session {
   #serverUrl
@@ -48,13 +48,13 @@ export class Session {
   }
 
   /** A handle for a command, with the content type known from earlier ones. */
-  stream(command, { headers = command.headers, params } = {}) {
+  stream(command, { headers = command.headers, params, backoffOptions = BACKOFF } = {}) {
     return new DurableStream({
       url: this.url(command.path),
       contentType: this.#contentTypes.get(command.path),
       headers,
       params,
-      backoffOptions: BACKOFF,
+      backoffOptions,
       warnOnHttp: false,
       ...this.#limits,
     })
