@@ -202,7 +202,14 @@ impl Reader {
     /// `CANCELLED`. Repeating does nothing.
     pub fn close(&self) {
         self.inner.cancel.cancel();
-        self.inner.let_go();
+        if !self.inner.let_go()
+            && let Ok(handle) = runtime::handle()
+        {
+            // A pull holds it. One that is polled again lets go itself; one that is being
+            // dropped does not, and neither tells which it is.
+            let inner = Arc::clone(&self.inner);
+            handle.spawn(async move { inner.slot.lock().await.empty() });
+        }
     }
 
     /// Whether the read was closed by the caller.
@@ -250,11 +257,17 @@ impl Inner {
         }
     }
 
-    /// Drops the core's reader, unless a pull holds it; that one does it then.
-    fn let_go(&self) {
-        if let Ok(mut slot) = self.slot.try_lock()
-            && let Slot::Ahead(_, task) = std::mem::replace(&mut *slot, Slot::Gone)
-        {
+    /// Drops the core's reader, unless a pull holds it.
+    fn let_go(&self) -> bool {
+        let slot = self.slot.try_lock();
+        slot.map(|mut slot| slot.empty()).is_ok()
+    }
+}
+
+impl Slot {
+    /// Drops the core's reader.
+    fn empty(&mut self) {
+        if let Self::Ahead(_, task) = std::mem::replace(self, Self::Gone) {
             task.abort();
         }
     }

@@ -229,3 +229,27 @@ fn an_append_that_everybody_took_back_leaves_the_network() {
     drop(stored);
     while connection.read(&mut seen).expect("it hangs up, instead of waiting for an answer") > 0 {}
 }
+
+#[test]
+fn a_reader_closed_while_a_pull_is_being_dropped_leaves_the_network() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
+    let url = format!("http://{}/silent", listener.local_addr().expect("an address"));
+    let stream = Stream::new(&ClientConfig::default(), &url, None).expect("a handle");
+    let reader = Reader::open(&stream, ReadConfig::default()).expect("opens");
+    let mut pull = Box::pin(reader.next());
+    // Polled until the request is out, then neither polled nor dropped.
+    let (mut connection, _) = run(async {
+        tokio::select! {
+            _ = &mut pull => Err(ErrorInfo::internal("nobody answered")),
+            accepted = tokio::task::spawn_blocking(move || listener.accept()) => {
+                accepted.expect("no panic").map_err(|error| ErrorInfo::internal(error.to_string()))
+            }
+        }
+    })
+    .expect("a request");
+    reader.close();
+    drop(pull);
+    connection.set_read_timeout(Some(Duration::from_secs(10))).expect("set");
+    // Ends when the client has left.
+    connection.read_to_end(&mut Vec::new()).expect("the connection ends");
+}
