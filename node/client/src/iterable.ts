@@ -3,7 +3,7 @@ import type { ReadableStreamAsyncIterable } from "./types.js"
 
 /** The same stream, async iterable on every runtime. Leaving the loop cancels the stream. */
 export function asAsyncIterableReadableStream<T>(stream: ReadableStream<T>): ReadableStreamAsyncIterable<T> {
-  if (!(Symbol.asyncIterator in stream)) {
+  if (typeof (stream as Partial<AsyncIterable<T>>)[Symbol.asyncIterator] !== "function") {
     Object.defineProperty(stream, Symbol.asyncIterator, { configurable: true, writable: true, value: () => iterate(stream) })
   }
   return stream as ReadableStreamAsyncIterable<T>
