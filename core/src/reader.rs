@@ -22,7 +22,7 @@ use crate::{
     Offset, RetryPolicy,
     driver::{
         exchange::Extras,
-        read::{ReadDriver, Said},
+        read::{FirstAnswer, ReadDriver, Said},
         url::{Params, refuse_reserved},
     },
     error::{Failure, StreamError},
@@ -216,7 +216,18 @@ impl ReadBuilder {
         let offset = options.offset.clone();
         let cursor = options.cursor.clone();
         let driver = Box::new(ReadDriver::new(self.stream, extras, options));
-        Ok(Reader { run: Run::Idle(driver), answer: None, offset, cursor, up_to_date: false, stream_closed: false })
+        let first = Arc::clone(driver.first());
+        let (up_to_date, stream_closed) = (false, false);
+        Ok(Reader {
+            run: Run::Idle(driver),
+            kept: None,
+            first,
+            answer: None,
+            offset,
+            cursor,
+            up_to_date,
+            stream_closed,
+        })
     }
 }
 
@@ -227,6 +238,9 @@ impl ReadBuilder {
 /// and dropping the reader aborts its connection.
 pub struct Reader {
     run: Run,
+    /// A batch, or the end, that [`Reader::opened`] met.
+    kept: Option<Option<Batch>>,
+    first: FirstAnswer,
     answer: Option<Arc<ReplyHead>>,
     offset: Offset,
     cursor: Option<String>,
@@ -253,8 +267,47 @@ impl Reader {
         poll_fn(|context| self.poll_batch(context)).await
     }
 
+    /// Waits for the first answer and no longer: the stream exists, and
+    /// [`answer`](Reader::answer) tells of it. Its data is left for [`Reader::next_batch`].
+    /// Errors: those of [`Reader::next_batch`]; the next call asks again.
+    pub async fn opened(&mut self) -> Result<(), Failure> {
+        poll_fn(|context| self.poll_opened(context)).await
+    }
+
+    /// Polls for the first answer; see [`Reader::opened`].
+    pub fn poll_opened(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        if self.kept.is_none() && self.first.get().is_none() {
+            match self.poll_work(context) {
+                Poll::Ready(Ok(batch)) => self.kept = Some(batch),
+                Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
+                // The work found it, and went on to wait for the data.
+                Poll::Pending if self.first.get().is_some() => {}
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
     /// Polls for the next batch; see [`Reader::next_batch`].
     pub fn poll_batch(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Batch>, Failure>> {
+        let batch = match self.kept.take() {
+            Some(kept) => kept,
+            None => match self.poll_work(context) {
+                Poll::Ready(Ok(batch)) => batch,
+                other => return other,
+            },
+        };
+        if let Some(batch) = &batch {
+            self.offset.clone_from(&batch.next_offset);
+            self.cursor.clone_from(&batch.cursor);
+            self.up_to_date = batch.up_to_date;
+            self.stream_closed |= batch.stream_closed;
+        }
+        Poll::Ready(Ok(batch))
+    }
+
+    /// The next thing the work has to say; where the reader stands does not change.
+    fn poll_work(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Batch>, Failure>> {
         let mut work = match std::mem::replace(&mut self.run, Run::Ended) {
             Run::Idle(driver) => Box::pin(driver.next()),
             Run::Busy(work) => work,
@@ -274,12 +327,6 @@ impl Reader {
             self.answer = driver.answer().cloned();
             self.run = Run::Idle(driver);
         }
-        if let Ok(batch) = &said {
-            self.offset.clone_from(&batch.next_offset);
-            self.cursor.clone_from(&batch.cursor);
-            self.up_to_date = batch.up_to_date;
-            self.stream_closed |= batch.stream_closed;
-        }
         Poll::Ready(said.map(Some))
     }
 
@@ -288,9 +335,10 @@ impl Reader {
         &self.offset
     }
 
-    /// Status and headers of the latest answer, once the first batch or failure was told.
-    pub const fn answer(&self) -> Option<&Arc<ReplyHead>> {
-        self.answer.as_ref()
+    /// Status and headers of the latest answer, once [`Reader::opened`] resolved or the first
+    /// batch or failure was told.
+    pub fn answer(&self) -> Option<&Arc<ReplyHead>> {
+        self.answer.as_ref().or_else(|| self.first.get())
     }
 
     /// Whether everything available had been read when the last batch was made.
@@ -311,6 +359,7 @@ impl Reader {
     /// Ends the read and aborts its connection. The stream stays as it is.
     pub fn close(&mut self) {
         self.run = Run::Closed;
+        self.kept = None;
     }
 }
 

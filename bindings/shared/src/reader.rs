@@ -165,11 +165,21 @@ impl Reader {
     /// `CANCELLED` when [`Reader::close`] comes meanwhile, `ALREADY_CLOSED` after it.
     pub async fn next(&self) -> Result<Option<Batch>, ErrorInfo> {
         let inner = &*self.inner;
-        runtime::check(inner.made_in, "reader")?;
-        if inner.cancel.is_cancelled() {
-            return Err(ErrorInfo::new(durable_streams::ErrorCode::AlreadyClosed, "the reader is closed"));
-        }
+        inner.check_open()?;
         let outcome = cancellable(&inner.cancel, inner.pull()).await;
+        if inner.cancel.is_cancelled() {
+            inner.let_go();
+        }
+        outcome
+    }
+
+    /// Waits for the first answer and no longer: the stream exists, and [`Reader::headers`]
+    /// and [`Reader::content_type`] tell of it. Its data is left for [`Reader::next`].
+    /// Errors: those of [`Reader::next`]; the next call asks again.
+    pub async fn opened(&self) -> Result<(), ErrorInfo> {
+        let inner = &*self.inner;
+        inner.check_open()?;
+        let outcome = cancellable(&inner.cancel, inner.open()).await;
         if inner.cancel.is_cancelled() {
             inner.let_go();
         }
@@ -179,6 +189,11 @@ impl Reader {
     /// Where the read stands, as of the last batch handed out.
     pub fn state(&self) -> ReadState {
         self.inner.state.lock().state.clone()
+    }
+
+    /// Status of the latest answer.
+    pub fn status(&self) -> Option<u16> {
+        self.inner.state.lock().answer.as_ref().map(|answer| answer.status.as_u16())
     }
 
     /// Headers of the answer the last batch came in.
@@ -219,6 +234,23 @@ impl Reader {
 }
 
 impl Inner {
+    fn check_open(&self) -> Result<(), ErrorInfo> {
+        runtime::check(self.made_in, "reader")?;
+        if self.cancel.is_cancelled() {
+            return Err(ErrorInfo::new(durable_streams::ErrorCode::AlreadyClosed, "the reader is closed"));
+        }
+        Ok(())
+    }
+
+    async fn open(&self) -> Result<(), ErrorInfo> {
+        let mut slot = self.slot.lock().await;
+        // Elsewhere a batch has been pulled already, or nothing ever will.
+        let Slot::Idle(reader) = &mut *slot else { return Ok(()) };
+        let opened = reader.opened().await;
+        self.state.lock().answer = reader.answer().cloned();
+        Ok(opened?)
+    }
+
     async fn pull(&self) -> Result<Option<Batch>, ErrorInfo> {
         let mut slot = self.slot.lock().await;
         let (reader, batch) = match &mut *slot {

@@ -3,7 +3,7 @@
 use std::{
     future::{Future, poll_fn},
     pin::{Pin, pin},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     task::Poll,
 };
 
@@ -36,8 +36,13 @@ pub(crate) struct ReadDriver {
     ahead: Option<Ahead>,
     /// Status and headers of the latest answer.
     answer: Option<Arc<ReplyHead>>,
+    /// The same of the first answer that was accepted, for who waits for no more than that.
+    first: FirstAnswer,
     place: Place,
 }
+
+/// Where the first accepted answer is found as soon as its head is there.
+pub(crate) type FirstAnswer = Arc<OnceLock<Arc<ReplyHead>>>;
 
 /// Where the loop runs.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -75,7 +80,17 @@ impl ReadDriver {
     pub(crate) fn new(stream: DurableStream, extras: Extras, options: ReadOptions) -> Self {
         let seed = stream.exchange().host.entropy();
         let machine = ReadMachine::new(options, seed);
-        Self { stream, extras: Arc::new(extras), machine, body: None, ahead: None, answer: None, place: Place::Here }
+        let first = FirstAnswer::default();
+        Self {
+            stream,
+            extras: Arc::new(extras),
+            machine,
+            body: None,
+            ahead: None,
+            answer: None,
+            first,
+            place: Place::Here,
+        }
     }
 
     /// Goes on until there is something to say; no word means the read is over. The future
@@ -91,6 +106,11 @@ impl ReadDriver {
     /// Status and headers of the latest answer.
     pub(crate) const fn answer(&self) -> Option<&Arc<ReplyHead>> {
         self.answer.as_ref()
+    }
+
+    /// The first accepted answer, once it is there.
+    pub(crate) const fn first(&self) -> &FirstAnswer {
+        &self.first
     }
 
     async fn next_in_background(mut self: Box<Self>) -> (Option<Box<Self>>, Option<Said>) {
@@ -187,7 +207,11 @@ impl ReadDriver {
                 if self.place == Place::Here && is_bulk(&reply.head) {
                     self.place = Place::ShouldMove;
                 }
-                self.answer = Some(Arc::new(reply.head));
+                let head = Arc::new(reply.head);
+                if self.machine.has_succeeded() {
+                    self.first.get_or_init(|| Arc::clone(&head));
+                }
+                self.answer = Some(head);
                 self.body = Some(reply.body);
             }
             Err(failure) => self.machine.handle_failure(now, failure),

@@ -316,3 +316,26 @@ mod typed {
         assert_eq!(taken, [1, 2]);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_is_open_with_the_head_of_its_first_answer() {
+    let slow = text("2", "b").pause(Duration::from_secs(5)).body("c").up_to_date();
+    let script = Scripted::new().reply(ScriptedReply::status(503)).reply(slow);
+    let mut reader = stream(&script).read().reader().expect("valid");
+    reader.opened().await.expect("the second answer is good");
+    assert_eq!(reader.answer().expect("it is there").status, 200);
+    assert_eq!(reader.offset(), &Offset::Beginning, "nothing was taken");
+    reader.opened().await.expect("it still is");
+    let batch = reader.next_batch().await.expect("reads").expect("a batch");
+    assert_eq!((&batch.data[..], reader.offset().as_str()), (&b"bc"[..], "2"));
+    assert_eq!(script.requests().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_reader_does_not_open() {
+    let script = Scripted::new().reply(ScriptedReply::status(404)).reply(text("2", "b").up_to_date());
+    let mut reader = stream(&script).read().reader().expect("valid");
+    assert_eq!(reader.opened().await.expect_err("refused").code(), crate::ErrorCode::NotFound);
+    reader.opened().await.expect("it asks again");
+    assert_eq!(reader.next_batch().await.expect("reads").expect("a batch").data, "b");
+}

@@ -287,6 +287,11 @@ impl ReadMachine {
         &self.offset
     }
 
+    /// Whether an answer was accepted: the stream exists and the server works.
+    pub const fn has_succeeded(&self) -> bool {
+        self.succeeded
+    }
+
     /// Whether no request will follow.
     pub const fn has_ended(&self) -> bool {
         matches!(self.phase, Phase::Ended)
