@@ -59,6 +59,6 @@ function platformManifest({ name, version, license, engines }, binary) {
     cpu: [cpu],
     ...(libc === undefined ? {} : { libc: [libc] }),
     main: binary,
-    files: [binary],
+    files: [binary, "LICENSE-APACHE", "LICENSE-MIT"],
   }
 }

@@ -106,6 +106,19 @@ impl JsReader {
         self.link.start(env, async move { Ok(reader.next().await?.map(ReadBatch::from)) }, cancel)
     }
 
+    /// Resolves with the first answer; its data is left for `next`.
+    #[napi]
+    pub fn opened(&self, env: Env, cancel: Option<&Cancel>) -> napi::Result<Unknown<'static>> {
+        let reader = self.inner.clone();
+        self.link.start(env, async move { reader.opened().await }, cancel)
+    }
+
+    /// Status of the latest answer; 0 before the first.
+    #[napi]
+    pub fn status(&self) -> u32 {
+        self.inner.status().unwrap_or_default().into()
+    }
+
     /// Headers of the answer the last batch came in.
     #[napi]
     pub fn headers(&self) -> Vec<(String, String)> {

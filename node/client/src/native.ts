@@ -166,7 +166,10 @@ export interface NativeStream {
 }
 
 export interface NativeReader {
+  /** Resolves with the first answer; its data is left for `next`. */
+  opened(cancel?: Cancel): Promise<void>
   next(cancel?: Cancel): Promise<ReadBatch | null>
+  status(): number
   headers(): Pairs
   contentType(): string | null
   close(): void

@@ -29,10 +29,9 @@ export async function read<TJson>(
   signals: (AbortSignal | undefined)[],
 ): Promise<StreamResponse<TJson>> {
   const session = new Session(handle, options, signals)
-  const first = await session.next<TJson>()
+  await session.opened()
   return new StreamResponse<TJson>({
     session,
-    first,
     live: options.live ?? true,
     startOffset: options.offset || "-1",
     isJsonForced: options.json === true,

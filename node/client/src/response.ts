@@ -17,9 +17,8 @@ import type {
 import { native } from "./link.js"
 
 /** @internal What `stream()` knows when it makes a response. */
-export interface ResponseStart<T> {
+export interface ResponseStart {
   session: Session
-  first: StreamBatch<T> | undefined
   live: LiveMode | LegacyLiveMode
   startOffset: Offset
   isJsonForced: boolean
@@ -49,7 +48,6 @@ export class StreamResponse<TJson = unknown> {
   readonly closed: Promise<void>
 
   #session: Session
-  #first: StreamBatch<TJson> | undefined
   #isJson: boolean
   #method: string | undefined
   #isCancelled = false
@@ -60,9 +58,8 @@ export class StreamResponse<TJson = unknown> {
   #streamClosed = false
 
   /** @internal */
-  constructor({ session, first, live, startOffset, isJsonForced }: ResponseStart<TJson>) {
+  constructor({ session, live, startOffset, isJsonForced }: ResponseStart) {
     this.#session = session
-    this.#first = first
     this.url = session.url
     const contentType = session.contentType
     if (contentType !== undefined) this.contentType = contentType
@@ -72,7 +69,7 @@ export class StreamResponse<TJson = unknown> {
     this.status = session.status
     this.statusText = STATUS_CODES[this.status] ?? ""
     this.#offset = startOffset
-    this.#isJson = isJsonForced || (first?.isJson ?? (contentType !== undefined && native.isJsonContentType(contentType)))
+    this.#isJson = isJsonForced || (contentType !== undefined && native.isJsonContentType(contentType))
     this.closed = new Promise((resolve, reject) => {
       this.#settle = (error) => (error === undefined ? resolve() : reject(error))
     })
@@ -227,8 +224,7 @@ export class StreamResponse<TJson = unknown> {
   async #next(): Promise<StreamBatch<TJson> | undefined> {
     try {
       if (!this.#isCancelled) this.#session.throwIfAborted()
-      const batch = this.#first ?? (await this.#session.next<TJson>())
-      this.#first = undefined
+      const batch = await this.#session.next<TJson>()
       if (batch === undefined || this.#isCancelled) {
         this.#settle()
         return undefined

@@ -20,7 +20,6 @@ export class Session {
   /** Called once when the read is over, whoever ended it. */
   onClose: (() => void) | undefined
   #isClosed = false
-  #status = 200
 
   constructor(handleOptions: HandleOptions, options: ReadOptions, signals: (AbortSignal | undefined)[]) {
     this.#handleOptions = handleOptions
@@ -34,20 +33,30 @@ export class Session {
     this.#unlisten = onAbort(this.#signals, () => this.close())
   }
 
+  /** Waits for the first answer. */
+  async opened(): Promise<void> {
+    await this.#pull(() => this.#reader.opened())
+  }
+
   /** The next batch; `undefined` when the read is over, or was closed by the caller. */
   async next<T>(): Promise<StreamBatch<T> | undefined> {
+    const batch = await this.#pull(() => this.#reader.next())
+    if (batch === undefined) return undefined
+    if (batch === null) {
+      this.close()
+      return undefined
+    }
+    this.#offset = batch.offset
+    this.#cursor = batch.cursor ?? undefined
+    return new StreamBatch<T>(batch, this.#options.json === true)
+  }
+
+  /** Pulls until it works, as `onError` wants; `undefined` when the caller closed the read. */
+  async #pull<R>(pull: () => Promise<R>): Promise<R | undefined> {
     for (;;) {
+      if (this.#isClosed) return this.#ended()
       try {
-        if (this.#isClosed) return this.#ended()
-        const batch = await this.#handle.run(() => this.#reader.next())
-        if (batch === null) {
-          this.close()
-          return undefined
-        }
-        this.#offset = batch.offset
-        this.#cursor = batch.cursor ?? undefined
-        this.#status = batch.status
-        return new StreamBatch<T>(batch, this.#options.json === true)
+        return await this.#handle.run(pull)
       } catch (error) {
         if (this.#isClosed) return this.#ended()
         await this.#recover(error)
@@ -57,7 +66,7 @@ export class Session {
 
   /** HTTP status of the latest answer. */
   get status(): number {
-    return this.#status
+    return this.#reader.status()
   }
 
   /** Headers of the latest answer. */
