@@ -10,7 +10,7 @@ import asyncio
 import pathlib
 import typing
 
-from durable_streams import AsyncDurableStream, IdempotentProducer, StreamClosedError
+from durable_streams import AsyncDurableStream, IdempotentProducer, StreamClosedError, StreamExistsError
 
 
 async def model(prompt: str, pause: float) -> typing.AsyncIterator[str]:
@@ -21,17 +21,22 @@ async def model(prompt: str, pause: float) -> typing.AsyncIterator[str]:
 
 
 async def generate(url: str, prompt: str, pause: float) -> None:
-    async with await AsyncDurableStream.create(url, content_type="application/json") as answer:
-        # One token, one number: what a second run repeats is known by it.
-        async with IdempotentProducer(answer, producer_id="model", linger_ms=0, max_batch_items=1) as producer:
-            try:
-                async for token in model(prompt, pause):
-                    # Does not wait: the model sets the pace, the producer batches and repeats.
-                    producer.append_nowait({"token": token})
-                # Readers see this as the end; whoever reads later gets the whole answer.
-                await producer.close_stream()
-            except StreamClosedError:
-                print("this answer is complete already")
+    try:
+        answer = await AsyncDurableStream.create(url, content_type="application/json")
+    except StreamExistsError:
+        # With the same settings it is no error; so this one is complete, or not ours.
+        answer = await AsyncDurableStream.connect(url)
+    # One token, one number: what a second run repeats is known by it.
+    producer = IdempotentProducer(answer, producer_id="model", linger_ms=0, max_batch_items=1)
+    try:
+        async with answer, producer:
+            async for token in model(prompt, pause):
+                # Does not wait: the model sets the pace, the producer batches and repeats.
+                producer.append_nowait({"token": token})
+            # Readers see this as the end; whoever reads later gets the whole answer.
+            await producer.close_stream()
+    except StreamClosedError:
+        print("this answer is complete already")
 
 
 async def watch(url: str, checkpoint: pathlib.Path) -> None:

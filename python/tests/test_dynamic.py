@@ -33,11 +33,11 @@ def test_functions_are_asked_for_every_live_request(wire):
     assert [request.headers["x-count"] for request in wire.requests] == ["1", "2", "3"]
 
 
-def test_callers_parameters_never_override_the_protocols(wire):
-    wire.answer = lambda request: up_to_date(b"x")
-    with ds.stream(wire.url, live=False, offset="a", params={"offset": "mine", "tenant": "t"}) as res:
-        res.read_text()
-    assert wire.requests[0].params == {"offset": "a", "tenant": "t"}
+@pytest.mark.parametrize("name", ["offset", "live", "cursor"])
+def test_parameters_of_the_protocol_cannot_be_overridden(wire, name):
+    with pytest.raises(ValueError, match=name):
+        ds.stream(wire.url, live=False, params={name: "mine"})
+    assert wire.requests == []
 
 
 def test_parameters_of_the_url_stay(wire):

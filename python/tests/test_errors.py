@@ -219,9 +219,12 @@ def test_on_error_applies_to_live_reads_too(wire):
     def answer(request):
         if "live" in request.params and request.headers.get("authorization") != "new":
             return Answer(401)
-        if request.params.get("offset") == "c":
-            return up_to_date(b"", offset="c", **{"Stream-Closed": "true"})
-        return up_to_date(b"live" if "live" in request.params else b"old", offset="c" if "live" in request.params else "b")
+        start = request.params["offset"]
+        if start == "-1":
+            return up_to_date(b"old", offset="b")
+        if start == "b":
+            return up_to_date(b"live", offset="c") if "live" in request.params else up_to_date(b"", offset="b")
+        return up_to_date(b"", offset="c", **{"Stream-Closed": "true"})
 
     wire.answer = answer
     with ds.stream(

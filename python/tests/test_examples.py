@@ -75,9 +75,9 @@ def test_tokens_are_printed_once_by_a_reader_that_is_cut_off(url, tmp_path):
                 word = reader.stdout.read(1)
                 if len(printed) < 3 and word:
                     reader.terminate()
-                rest, errors = reader.communicate(timeout=30)
-                printed.append(word + rest)
-                if reader.returncode == 0:
+                printed.append(word + reader.stdout.read())
+                errors = reader.stderr.read()
+                if reader.wait(30) == 0:
                     assert errors == ""
                     break
         assert generator.wait(30) == 0, generator.stderr.read()

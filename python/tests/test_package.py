@@ -79,6 +79,9 @@ def test_importing_is_quick_and_loads_no_event_loop():
 def public_members():
     for name in ds.__all__:
         thing = getattr(ds, name)
+        if thing is str:
+            # `Offset` is a name for it.
+            continue
         if inspect.isclass(thing):
             yield name, thing
             for member, value in vars(thing).items():
@@ -89,7 +92,7 @@ def public_members():
             yield name, thing
 
 
-@pytest.mark.parametrize(("name", "thing"), public_members(), ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(("name", "thing"), list(public_members()), ids=lambda value: value if isinstance(value, str) else "")
 def test_everything_public_has_documentation(name, thing):
     text = inspect.getdoc(thing)
     assert text, name

@@ -21,10 +21,11 @@ def is_listening(url):
 def test_a_server_lives_as_long_as_its_block():
     with TestServer() as server:
         assert is_listening(server.url)
-        assert urlsplit(server.url).hostname == "127.0.0.1"
+        url = server.url
+        assert urlsplit(url).hostname == "127.0.0.1"
         handle = ds.DurableStream.create(f"{server.streams_url}/a", content_type="text/plain")
         handle.append("x")
-    assert not is_listening(server.url)
+    assert not is_listening(url)
 
 
 def test_two_servers_know_nothing_of_each_other():
@@ -93,7 +94,7 @@ def test_data_on_disk_survives_a_restart(tmp_path):
             assert res.read_text() == "kept"
 
 
-def test_the_plugin_gives_each_test_an_empty_server(pytester):
+def test_the_plugin_gives_each_test_a_stream_of_its_own(pytester):
     """As a project that depends on the package would use it: no import, no conftest."""
     pytester.makepyfile(
         textwrap.dedent(
@@ -102,10 +103,11 @@ def test_the_plugin_gives_each_test_an_empty_server(pytester):
             import pytest
 
             @pytest.mark.parametrize("n", range(2))
-            def test_empty(durable_streams_server, n):
-                url = durable_streams_server.streams_url + "/same-name"
-                handle = ds.DurableStream(url)
+            def test_empty(durable_streams_server, durable_stream_url, n):
+                assert durable_stream_url.startswith(durable_streams_server.streams_url)
+                handle = ds.DurableStream(durable_stream_url)
                 assert handle.create_stream(content_type="text/plain").created
+                durable_streams_server.inject_fault("/v1/stream/elsewhere", status=500)
             """
         )
     )

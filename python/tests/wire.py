@@ -91,14 +91,26 @@ class Wire:
             try:
                 while request := read_request(incoming):
                     self.requests.append(request)
-                    answer = self.answer(request)
                     self._arrivals.put(request)
+                    answer = self.answer(request)
                     if answer.drop or not self._send(connection, incoming, request, answer):
                         return
             except OSError:
                 return
 
     def _send(self, connection, incoming, request, answer):
+        try:
+            self._send_what_there_is(connection, request, answer)
+            if not (answer.hold_head or answer.hold_body):
+                return True
+            incoming.read(1)
+        except OSError:
+            # It has left already.
+            pass
+        self._departures.put(request)
+        return False
+
+    def _send_what_there_is(self, connection, request, answer):
         if not answer.hold_head:
             length = {} if answer.hold_body else {"Content-Length": str(len(answer.body))}
             lines = [f"HTTP/1.1 {answer.status} X"]
@@ -108,14 +120,6 @@ class Wire:
             connection.sendall("\r\n".join(lines).encode() + b"\r\n\r\n")
             if request.method != "HEAD":
                 connection.sendall(answer.body)
-        if answer.hold_head or answer.hold_body:
-            try:
-                incoming.read(1)
-            except OSError:
-                pass
-            self._departures.put(request)
-            return False
-        return True
 
 
 def read_request(incoming):
