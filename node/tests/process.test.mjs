@@ -136,6 +136,48 @@ test("a signal ends a process with parked readers", async () => {
   assert.equal(outcome.signal, "SIGTERM")
 })
 
+test("the collector takes nothing that a read in progress needs", async () => {
+  const { lines } = await ends(
+    `
+    const collect = async () => {
+      for (let n = 0; n < 3; n++) {
+        globalThis.gc()
+        await new Promise(setImmediate)
+      }
+    }
+    let asked = 0
+    // Only the iterator is kept: neither handle, response nor options.
+    const open = async () => {
+      const headers = { authorization: async () => "Bearer " + asked++ }
+      const response = await new DurableStream({ url, headers, fetch: (...args) => fetch(...args), warnOnHttp: false }).stream({ live: "long-poll" })
+      return response.jsonStream()[Symbol.asyncIterator]()
+    }
+    const items = await open()
+    for (let n = 0; n < 5; n++) {
+      await collect()
+      const next = items.next()
+      await collect()
+      await handle.append(String(n))
+      console.log((await next).value)
+    }
+    console.log(asked > 5)
+    await items.return()
+    // A producer nobody looks at any more still delivers what a pending flush promised.
+    const flush = () => {
+      const producer = new IdempotentProducer(new DurableStream({ url, contentType: "application/json", headers: { "x-a": async () => "1" }, warnOnHttp: false }), "p")
+      producer.append('"produced"')
+      return producer.flush()
+    }
+    const flushed = flush()
+    await collect()
+    await flushed
+    console.log((await (await handle.stream({ live: false })).json()).at(-1))
+  `,
+    { flags: ["--expose-gc"] },
+  )
+  assert.deepEqual(lines, ["0", "1", "2", "3", "4", "true", "produced"])
+})
+
 const WORKER = (body) => `
 import { Worker } from "node:worker_threads"
 import { once } from "node:events"
