@@ -267,6 +267,20 @@ def test_the_interpreter_exits_cleanly_and_soon(json_url, left):
     assert time.monotonic() - started < 15
 
 
+def test_what_is_left_when_the_interpreter_ends_is_sent(json_url):
+    child = start(
+        """
+    producer = ds.SyncProducer(URL, "left", linger_ms=60000)
+    for n in range(3, 1000):
+        producer.append({"n": n})
+        """,
+        json_url,
+    )
+    assert finish(child) == (0, "", "")
+    with ds.stream(json_url, live=False) as res:
+        assert [item["n"] for item in res.read_json()] == list(range(1000))
+
+
 def test_an_embedded_server_left_running_does_not_keep_the_interpreter():
     child = start(
         """

@@ -7,7 +7,6 @@ def mistakes(url: str) -> None:
     ds.stream(url, live="sometimes")  # expect: error
     ds.stream(url, offset=3)  # expect: error
     ds.stream(url, headers={"a": 1})  # expect: error
-    ds.DurableStream(url).append(object())  # expect: error
     ds.DurableStream(url).appendd("x")  # expect: error
     ds.SyncProducer(url)  # expect: error
     ds.SyncProducer(url, "p", epoch="1")  # expect: error
