@@ -21,12 +21,13 @@ use crate::{
     Offset,
     driver::{
         exchange::Extras,
-        one_shot::perform,
+        one_shot::{perform, perform_streaming},
         url::{StreamUrl, is_absolute, join},
     },
     error::{ErrorCode, Failure},
     options::{AppendOptions, CloseOptions, CreateOptions, DeleteOptions, HeadOptions, HeadResponse, UserHeaders},
     stream::DurableStream,
+    transport::BodyStream,
 };
 
 /// The operations of one stream; see [`DurableStream::detailed`].
@@ -84,6 +85,29 @@ impl<'a> Detailed<'a> {
         };
         let plan = append.plan()?;
         self.perform(&plan, &options.headers, |plan, head, _| response::append::outcome(plan, head)).await
+    }
+
+    /// Appends data that is still being made, as one append: stored whole or not at all.
+    /// Sent once, without a time limit of its own.
+    /// Shape, Errors, Source: as [`Detailed::append`].
+    pub async fn append_streaming(
+        &self,
+        body: BodyStream,
+        options: AppendOptions,
+    ) -> Result<Answer<Appended>, Failure> {
+        let append = Append {
+            // What comes is not known yet; an empty one is refused by the server.
+            body: Bytes::from_static(b"?"),
+            content_type: &self.content_type_for_write(options.content_type.as_deref(), &options.headers).await?,
+            seq: options.seq.as_deref(),
+            if_match: options.if_match.as_deref(),
+            producer: None,
+            close: false,
+        };
+        let plan = append.plan()?;
+        let extras = Extras { headers: options.headers.checked()?.clone(), ..Extras::default() };
+        let (exchange, url) = (self.stream.exchange(), self.stream.target()?);
+        perform_streaming(exchange, url, &plan, &extras, body, response::append::outcome).await
     }
 
     /// Ends the stream for everyone, with a last message if the options carry one.

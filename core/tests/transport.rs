@@ -4,9 +4,9 @@ use std::{io::Write as _, time::Duration};
 
 use bytes::Bytes;
 use durable_streams::{
-    Client, StreamError, http, http_client_builder,
+    AppendOptions, BoxError, Client, StreamError, http, http_client_builder,
     testing::TestServer,
-    transport::{Reply, Transport, TransportFailure, TransportFailureKind, reqwest::ReqwestTransport},
+    transport::{BodyStream, Reply, Transport, TransportFailure, TransportFailureKind, reqwest::ReqwestTransport},
 };
 use flate2::{Compression, write::GzEncoder};
 use tokio::{
@@ -132,6 +132,64 @@ async fn a_post_without_body_says_so() {
     send(&server.url, http::Method::POST, b"").await.expect("answered");
     let request = server.request().await;
     assert_eq!(request.matches("content-length: 0\r\n").count(), 1, "{request}");
+}
+
+/// A body made of what is put into the channel.
+fn body_of(pieces: mpsc::UnboundedReceiver<Result<Bytes, BoxError>>) -> BodyStream {
+    Box::pin(futures::stream::unfold(pieces, async |mut pieces| Some((pieces.recv().await?, pieces))))
+}
+
+async fn read_until(socket: &mut TcpStream, seen: &mut Vec<u8>, wanted: &[u8]) -> bool {
+    while !seen.windows(wanted.len()).any(|part| part == wanted) {
+        if socket.read_buf(seen).await.unwrap_or(0) == 0 {
+            return false;
+        }
+    }
+    true
+}
+
+#[tokio::test]
+async fn a_streamed_append_is_under_way_while_its_body_is_made() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let mut stream = Client::new().stream(&format!("http://{}/tides", listener.local_addr().expect("an address")));
+    stream.set_content_type("text/plain");
+    let (give, pieces) = mpsc::unbounded_channel();
+    let serve = async move {
+        let (mut socket, _) = listener.accept().await.expect("a connection");
+        let mut seen = Vec::new();
+        for piece in ["high", "low"] {
+            give.send(Ok(Bytes::from_static(piece.as_bytes()))).expect("wanted");
+            assert!(read_until(&mut socket, &mut seen, piece.as_bytes()).await);
+        }
+        drop(give);
+        assert!(read_until(&mut socket, &mut seen, b"0\r\n\r\n").await);
+        socket.write_all(b"HTTP/1.1 204 No Content\r\nstream-next-offset: 7\r\n\r\n").await.expect("writes");
+        socket
+    };
+    let append = async { stream.detailed().append_streaming(body_of(pieces), AppendOptions::new()).await };
+    let (answer, _socket) = tokio::join!(append, serve);
+    assert_eq!(answer.expect("stored").value.next_offset.as_deref(), Some("7"));
+}
+
+#[tokio::test]
+async fn a_body_that_fails_breaks_its_request_off() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let mut stream = Client::new().stream(&format!("http://{}/tides", listener.local_addr().expect("an address")));
+    stream.set_content_type("text/plain");
+    let (give, pieces) = mpsc::unbounded_channel();
+    let serve = async move {
+        let (mut socket, _) = listener.accept().await.expect("a connection");
+        let mut seen = Vec::new();
+        give.send(Ok(Bytes::from_static(b"high"))).expect("wanted");
+        assert!(read_until(&mut socket, &mut seen, b"high").await);
+        give.send(Err("the tide gauge broke".into())).expect("wanted");
+        // It hangs up instead of ending the body.
+        assert!(!read_until(&mut socket, &mut seen, b"0\r\n\r\n").await);
+    };
+    let append = async { stream.detailed().append_streaming(body_of(pieces), AppendOptions::new()).await };
+    let (answer, ()) = tokio::join!(append, serve);
+    let failure = answer.expect_err("nothing was stored");
+    assert!(failure.to_string().contains("the tide gauge broke"), "{failure}");
 }
 
 #[tokio::test]

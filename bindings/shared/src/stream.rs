@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use durable_streams::{
-    AppendOptions, Client, CloseOptions, CreateOptions, DeleteOptions, DurableStream, HeadOptions, detailed::Answer,
-    protocol::content_type,
+    AppendOptions, Client, CloseOptions, CreateOptions, DeleteOptions, DurableStream, HeadOptions,
+    detailed::Answer,
+    protocol::{content_type, response},
+    transport::BodyStream,
 };
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
@@ -253,6 +255,25 @@ impl Stream {
         self.enqueue(message, config)?.await.unwrap_or_else(|_| Err(ErrorInfo::cancelled()))
     }
 
+    /// Appends data that is still being made, as one append: stored whole or not at all. Sent
+    /// once; the producer of `config` is not used.
+    /// Shape: the request's body as it is. Errors: as [`Stream::append`].
+    pub async fn append_streaming(&self, body: BodyStream, config: AppendConfig) -> Result<Appended, ErrorInfo> {
+        self.check()?;
+        let content_type = self.type_for(&[], config.content_type.as_deref()).await?;
+        let mut options = AppendOptions::new().content_type(content_type);
+        if let Some(seq) = config.seq {
+            options = options.seq(seq);
+        }
+        if let Some(etag) = config.if_match {
+            options = options.if_match(etag);
+        }
+        for (name, value) in &config.headers {
+            options = options.header(name, value);
+        }
+        Ok(self.inner.detailed().append_streaming(body, options).await?.into())
+    }
+
     /// Puts a message in the queue at once, in the order of the calls; the receiver resolves
     /// when the server has stored it. Dropping the receiver takes back what has not been sent;
     /// when all have dropped theirs, the request under way is aborted.
@@ -349,18 +370,7 @@ impl Stream {
         for (name, value) in &config.headers {
             options = options.header(name, value);
         }
-        let answer = self.inner.detailed().append(body, options).await?;
-        let told = told(&answer);
-        let value = answer.value;
-        Ok(Appended {
-            next_offset: value.next_offset,
-            duplicate: value.duplicate,
-            closed: value.closed,
-            etag: value.etag,
-            producer_epoch: value.producer_epoch,
-            producer_seq: value.producer_seq,
-            told,
-        })
+        Ok(self.inner.detailed().append(body, options).await?.into())
     }
 
     /// Sends what is queued, request by request, until nothing is left.
@@ -495,6 +505,22 @@ impl Queue {
         let waiting = std::mem::take(&mut self.state.lock().waiting);
         for waiting in waiting {
             let _ = waiting.tell.send(Err(error.clone()));
+        }
+    }
+}
+
+impl From<Answer<response::append::Appended>> for Appended {
+    fn from(answer: Answer<response::append::Appended>) -> Self {
+        let told = told(&answer);
+        let value = answer.value;
+        Self {
+            next_offset: value.next_offset,
+            duplicate: value.duplicate,
+            closed: value.closed,
+            etag: value.etag,
+            producer_epoch: value.producer_epoch,
+            producer_seq: value.producer_seq,
+            told,
         }
     }
 }

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     host::Host,
-    transport::{BoxFuture, Reply, ReplyBody, Transport, TransportFailure, TransportFailureKind},
+    transport::{BodyStream, BoxFuture, Reply, ReplyBody, Transport, TransportFailure, TransportFailureKind},
 };
 
 /// Any error of a provider.
@@ -77,6 +77,30 @@ impl Exchange {
         };
         self.date_retry_after(&mut reply.head.headers);
         reply.body = TimedBody::guard(reply.body, &self.host, limits, started);
+        Ok(reply)
+    }
+
+    /// Sends a request whose body is still being made, once: what was given out cannot be
+    /// given again, neither to a redirect's target nor with other credentials. It takes as
+    /// long as the body takes.
+    pub(crate) async fn send_streaming(
+        &self,
+        url: &StreamUrl,
+        plan: &RequestPlan,
+        extras: &Extras,
+        body: BodyStream,
+    ) -> Result<Reply, TransportFailure> {
+        let params = self.all_params(extras).await?;
+        let target = url.target(&params, &plan.query).map_err(local)?;
+        let mut request = http::Request::new(());
+        *request.method_mut() = plan.method.clone();
+        *request.headers_mut() = self.all_headers(url, plan, extras).await?;
+        *request.uri_mut() = target;
+        let reply = self.transport.send_streaming(request, body).await?;
+        if let Some(location) = redirect::target(&plan.method, &reply.head) {
+            let detail = format!("the server redirects to {location}, and a streamed body cannot be sent twice");
+            return Err(TransportFailure::new(TransportFailureKind::Local, detail));
+        }
         Ok(reply)
     }
 

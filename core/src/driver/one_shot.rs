@@ -10,7 +10,7 @@ use super::{
     exchange::{Exchange, Extras},
     url::StreamUrl,
 };
-use crate::error::Failure;
+use crate::{error::Failure, transport::BodyStream};
 
 /// An operation's outcome, and the answer that told it.
 #[derive(Debug, Clone)]
@@ -61,6 +61,24 @@ pub(crate) async fn perform<T>(
         tracing::debug!(error = %failure, ?delay, "trying again");
         may_be_applied = failure.may_be_applied();
         exchange.host.sleep(delay).await;
+    }
+}
+
+/// Performs an operation whose request body is still being made: one attempt.
+pub(crate) async fn perform_streaming<T>(
+    exchange: &Exchange,
+    url: &StreamUrl,
+    plan: &RequestPlan,
+    extras: &Extras,
+    body: BodyStream,
+    read: impl Fn(&RequestPlan, &ReplyHead) -> Result<T, Box<Refusal>>,
+) -> Result<Answer<T>, Failure> {
+    let told = |failure: Failure| failure.at(plan.operation, url.display()).after(1, false);
+    let mut reply = exchange.send_streaming(url, plan, extras, body).await.map_err(|failure| told(failure.into()))?;
+    let text = exchange.drain(reply.body.as_mut()).await;
+    match read(plan, &reply.head) {
+        Ok(value) => Ok(Answer { value, head: reply.head, attempts: 1 }),
+        Err(refusal) => Err(told(refused(refusal, reply.head, &text))),
     }
 }
 

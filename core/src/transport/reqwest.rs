@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::Method;
 use reqwest::{Body, redirect};
 
-use super::{BoxFuture, Reply, ReplyBody, ReplyHead, Transport, TransportFailure, TransportFailureKind};
+use super::{BodyStream, BoxFuture, Reply, ReplyBody, ReplyHead, Transport, TransportFailure, TransportFailureKind};
 
 /// Sends requests through a [`reqwest::Client`].
 #[derive(Debug, Clone)]
@@ -68,6 +68,14 @@ pub fn client_builder() -> reqwest::ClientBuilder {
         .user_agent(concat!("durable-streams-rust/", env!("CARGO_PKG_VERSION")))
 }
 
+impl ReqwestTransport {
+    async fn execute(&self, request: reqwest::Request) -> Result<Reply, TransportFailure> {
+        let mut response = self.client.execute(request).await.map_err(|error| failure(error, Local::No))?;
+        let head = ReplyHead { status: response.status(), headers: std::mem::take(response.headers_mut()) };
+        Ok(Reply { head, body: Box::new(ReqwestBody(response)) })
+    }
+}
+
 impl Transport for ReqwestTransport {
     fn send(&self, request: http::Request<Bytes>) -> BoxFuture<'_, Result<Reply, TransportFailure>> {
         Box::pin(async move {
@@ -79,10 +87,19 @@ impl Transport for ReqwestTransport {
                 // Some proxies answer 411 to a POST that does not say that its body is empty.
                 request.headers_mut().insert(http::header::CONTENT_LENGTH, 0.into());
             }
-            let mut response = self.client.execute(request).await.map_err(|error| failure(error, Local::No))?;
+            self.execute(request).await
+        })
+    }
 
-            let head = ReplyHead { status: response.status(), headers: std::mem::take(response.headers_mut()) };
-            Ok(Reply { head, body: Box::new(ReqwestBody(response)) })
+    fn send_streaming(
+        &self,
+        request: http::Request<()>,
+        body: BodyStream,
+    ) -> BoxFuture<'_, Result<Reply, TransportFailure>> {
+        Box::pin(async move {
+            let request = request.map(|()| Body::wrap_stream(body));
+            let request = reqwest::Request::try_from(request).map_err(|error| failure(error, Local::Yes))?;
+            self.execute(request).await
         })
     }
 }
