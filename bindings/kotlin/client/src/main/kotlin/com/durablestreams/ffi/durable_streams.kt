@@ -710,25 +710,25 @@ internal open class UniffiVTableCallbackInterfaceValueProvider(
     }
 
 }
-@Structure.FieldOrder("uniffiFree", "uniffiClone", "chunk", "close")
+@Structure.FieldOrder("uniffiFree", "uniffiClone", "chunk", "abort")
 internal open class UniffiVTableCallbackInterfaceHttpBody(
     @JvmField internal var `uniffiFree`: UniffiCallbackInterfaceFree? = null,
     @JvmField internal var `uniffiClone`: UniffiCallbackInterfaceClone? = null,
     @JvmField internal var `chunk`: UniffiCallbackInterfaceHttpBodyMethod0? = null,
-    @JvmField internal var `close`: UniffiCallbackInterfaceHttpBodyMethod1? = null,
+    @JvmField internal var `abort`: UniffiCallbackInterfaceHttpBodyMethod1? = null,
 ) : Structure() {
     class UniffiByValue(
         `uniffiFree`: UniffiCallbackInterfaceFree? = null,
         `uniffiClone`: UniffiCallbackInterfaceClone? = null,
         `chunk`: UniffiCallbackInterfaceHttpBodyMethod0? = null,
-        `close`: UniffiCallbackInterfaceHttpBodyMethod1? = null,
-    ): UniffiVTableCallbackInterfaceHttpBody(`uniffiFree`,`uniffiClone`,`chunk`,`close`,), Structure.ByValue
+        `abort`: UniffiCallbackInterfaceHttpBodyMethod1? = null,
+    ): UniffiVTableCallbackInterfaceHttpBody(`uniffiFree`,`uniffiClone`,`chunk`,`abort`,), Structure.ByValue
 
    internal fun uniffiSetValue(other: UniffiVTableCallbackInterfaceHttpBody) {
         `uniffiFree` = other.`uniffiFree`
         `uniffiClone` = other.`uniffiClone`
         `chunk` = other.`chunk`
-        `close` = other.`close`
+        `abort` = other.`abort`
     }
 
 }
@@ -4653,7 +4653,7 @@ public interface HttpBody {
     /**
      * Nobody wants the rest: the exchange can be aborted.
      */
-    fun `close`()
+    fun `abort`()
 
     companion object
 }
@@ -4789,7 +4789,7 @@ open class HttpBodyImpl: Disposable, AutoCloseable, HttpBody
 
     /**
      * Nobody wants the rest: the exchange can be aborted.
-     */override fun `close`()
+     */override fun `abort`()
         =
     callWithHandle {
     uniffiRustCall() { _status ->
@@ -4852,11 +4852,11 @@ internal object uniffiCallbackInterfaceHttpBody {
             )
         }
     }
-    internal object `close`: UniffiCallbackInterfaceHttpBodyMethod1 {
+    internal object `abort`: UniffiCallbackInterfaceHttpBodyMethod1 {
         override fun callback(`uniffiHandle`: Long,`uniffiOutReturn`: Pointer,uniffiCallStatus: UniffiRustCallStatus,) {
             val uniffiObj = FfiConverterTypeHttpBody.handleMap.get(uniffiHandle)
             val makeCall = { ->
-                uniffiObj.`close`(
+                uniffiObj.`abort`(
                 )
             }
             val writeReturn = { _: Unit -> Unit }
@@ -4880,7 +4880,7 @@ internal object uniffiCallbackInterfaceHttpBody {
         uniffiFree,
         uniffiClone,
         `chunk`,
-        `close`,
+        `abort`,
     )
 
     // Registers the foreign callback with the Rust side.
