@@ -1,0 +1,91 @@
+import Foundation
+
+/// Where a reader of a stream stood, to be kept over the end of a process.
+public struct SuspendedStreamState: Sendable, Hashable, Codable {
+    public let url: URL
+    /// Where to go on.
+    public let offset: Offset
+    public let contentType: String?
+    public let suspendedAt: Date
+
+    public init(url: URL, offset: Offset, contentType: String?, suspendedAt: Date = Date()) {
+        self.url = url
+        self.offset = offset
+        self.contentType = contentType
+        self.suspendedAt = suspendedAt
+    }
+}
+
+extension DurableStream {
+    /// Where the handle's reads stand: the offset after what was handed out last, or the beginning.
+    public nonisolated func captureState() -> SuspendedStreamState {
+        SuspendedStreamState(url: url, offset: handle.delivered ?? .start, contentType: contentType)
+    }
+
+    /// The messages after a captured state, live, until the stream is closed.
+    public nonisolated func resumeMessages<T: Decodable & Sendable>(
+        as type: T.Type, from state: SuspendedStreamState, decoder: JSONDecoder = JSONDecoder()
+    ) -> AsyncThrowingStream<T, any Error> {
+        messages(as: type, from: state.offset, decoder: decoder)
+    }
+
+    /// The messages after a captured state in batches with offsets, live, until the stream is closed.
+    public nonisolated func resumeBatches<T: Decodable & Sendable>(
+        as type: T.Type, from state: SuspendedStreamState, decoder: JSONDecoder = JSONDecoder()
+    ) -> AsyncThrowingStream<JsonBatch<T>, any Error> {
+        jsonBatches(as: type, from: state.offset, decoder: decoder)
+    }
+}
+
+/// Keeps where streams stood while an app is in the background.
+public actor StreamLifecycleManager {
+    private var states: [URL: SuspendedStreamState] = [:]
+    private var configurations: [URL: DurableStream.Configuration] = [:]
+
+    public init() {}
+
+    /// Writes what the handle still has to write, and keeps where its reads stand.
+    @discardableResult
+    public func suspend(_ stream: DurableStream) async throws -> SuspendedStreamState {
+        try await stream.flush()
+        let state = stream.captureState()
+        states[state.url] = state
+        return state
+    }
+
+    /// Keeps where a stream's reads stand.
+    @discardableResult
+    public func suspend(url: URL, offset: Offset, contentType: String? = nil) -> SuspendedStreamState {
+        let state = SuspendedStreamState(url: url, offset: offset, contentType: contentType)
+        states[url] = state
+        return state
+    }
+
+    /// A handle of a stream that was suspended, and forgets that it was.
+    /// Errors: `.badRequest` when it was not; those of `connect`.
+    public func resume(
+        for url: URL, config: DurableStream.Configuration? = nil
+    ) async throws -> (stream: DurableStream, state: SuspendedStreamState) {
+        guard let state = states[url] else { throw DurableStreamError.invalid("url was not suspended: \(url)") }
+        let configuration = config ?? configurations[url] ?? .default
+        let stream = try await DurableStream.connect(url: url, config: configuration)
+        states[url] = nil
+        return (stream, state)
+    }
+
+    public func getSuspendedState(for url: URL) -> SuspendedStreamState? { states[url] }
+
+    public func isSuspended(_ url: URL) -> Bool { states[url] != nil }
+
+    /// The configuration that `resume` uses for a stream.
+    public func setConfiguration(_ configuration: DurableStream.Configuration, for url: URL) {
+        configurations[url] = configuration
+    }
+
+    public func clearAll() {
+        states = [:]
+        configurations = [:]
+    }
+
+    public var suspendedURLs: [URL] { Array(states.keys) }
+}

@@ -1,0 +1,250 @@
+import Foundation
+internal import DurableStreamsFFI
+
+/// A read under way. Pulled: nothing is asked of the server beyond one batch ahead of what was taken.
+final class Pull: Sendable {
+    private let reader: FfiReader
+    private let handle: Handle
+    private let first: Locked<Batch?>
+
+    init(
+        _ handle: Handle, from offset: Offset, live: LiveMode, cursor: String? = nil, ifNoneMatch: String? = nil,
+        wholeAnswers: Bool = false
+    ) throws {
+        let mode: DurableStreamsFFI.LiveMode =
+            switch live {
+            case .catchUp: .off
+            case .longPoll: .longPoll
+            case .sse: .sse
+            case .auto: .auto
+            }
+        let settings = ReadSettings(
+            offset: offset.rawValue.isEmpty ? nil : offset.rawValue, live: mode, cursor: cursor,
+            ifNoneMatch: ifNoneMatch, maxBatchBytes: wholeAnswers ? Self.wholeAnswer : nil)
+        reader = try atOnce { try FfiReader(stream: handle.ffi, settings: settings) }
+        self.handle = handle
+        first = Locked(nil)
+    }
+
+    /// No server sends more in one answer.
+    private static let wholeAnswer: UInt32 = 268_435_456
+
+    deinit {
+        // Whoever drops a sequence wants its connection gone at once.
+        reader.cancel()
+    }
+
+    func next() async throws -> Batch? {
+        let kept = first.update { kept in
+            defer { kept = nil }
+            return kept
+        }
+        let batch: Batch?
+        if let kept {
+            batch = kept
+        } else {
+            batch = try await inCore { try await self.reader.nextBatch(cancel: $0) }
+        }
+        if let batch { handle.delivered = Offset(batch.nextOffset) }
+        return batch
+    }
+
+    /// Lets `next` return this batch once more.
+    func putBack(_ batch: Batch) {
+        first.value = batch
+    }
+
+    var state: ReadState { reader.state() }
+}
+
+extension Batch {
+    /// The messages of a JSON batch. Of other types: an array, or a lone value.
+    func items<T: Decodable & Sendable>(_ type: T.Type, _ decoder: JSONDecoder) throws -> [T] {
+        if isEmpty { return [] }
+        do {
+            return try decoder.decode([T].self, from: data)
+        } catch {
+            if !isJson, let value = try? decoder.decode(T.self, from: data) { return [value] }
+            throw DurableStreamError(
+                code: .parseError, message: "the messages before offset \(nextOffset) are no \(type): \(error)",
+                details: ["offset": nextOffset], reason: "PARSE_ERROR")
+        }
+    }
+
+    func json<T: Decodable & Sendable>(_ type: T.Type, _ decoder: JSONDecoder) throws -> JsonBatch<T> {
+        JsonBatch(
+            items: try items(type, decoder), offset: Offset(nextOffset), upToDate: upToDate, cursor: cursor,
+            streamClosed: streamClosed)
+    }
+
+    var bytes: ByteChunk {
+        ByteChunk(
+            data: isEmpty ? Data() : data, offset: Offset(nextOffset), upToDate: upToDate, cursor: cursor,
+            streamClosed: streamClosed, status: Int(status))
+    }
+}
+
+/// Sequences of what a read brings. They are pulled: the next batch is asked for when an element is.
+extension Pull {
+    func jsonBatches<T: Decodable & Sendable>(
+        _ type: T.Type, _ decoder: JSONDecoder
+    ) -> AsyncThrowingStream<JsonBatch<T>, any Error> {
+        let decoder = Locked(decoder)
+        return AsyncThrowingStream { try await self.next()?.json(type, decoder.value) }
+    }
+
+    func items<T: Decodable & Sendable>(
+        _ type: T.Type, _ decoder: JSONDecoder
+    ) -> AsyncThrowingStream<T, any Error> {
+        let waiting = Locked<ArraySlice<T>>([])
+        let decoder = Locked(decoder)
+        return AsyncThrowingStream {
+            while true {
+                if let item = waiting.update({ $0.popFirst() }) { return item }
+                guard let batch = try await self.next() else { return nil }
+                waiting.value = try batch.items(type, decoder.value)[...]
+            }
+        }
+    }
+
+    /// With the batches without data: they say that everything has been read, or that the stream is closed.
+    func byteChunks() -> AsyncThrowingStream<ByteChunk, any Error> {
+        AsyncThrowingStream { try await self.next()?.bytes }
+    }
+
+    func textChunks() -> AsyncThrowingStream<TextChunk, any Error> {
+        let begun = Locked(Data())
+        return AsyncThrowingStream {
+            guard let batch = try await self.next() else {
+                if begun.value.isEmpty { return nil }
+                throw DurableStreamError.parseError("the stream ends inside a character")
+            }
+            let text = try begun.update { try takeText(&$0, batch.isEmpty ? Data() : batch.data) }
+            return TextChunk(
+                text: text, offset: Offset(batch.nextOffset), upToDate: batch.upToDate, cursor: batch.cursor,
+                streamClosed: batch.streamClosed)
+        }
+    }
+
+    func events() -> AsyncThrowingStream<SSEEvent, any Error> {
+        AsyncThrowingStream {
+            while let batch = try await self.next() {
+                if batch.isEmpty { continue }
+                let text = String(data: batch.data, encoding: .utf8) ?? batch.data.base64EncodedString()
+                return SSEEvent(event: "data", data: text, id: batch.nextOffset)
+            }
+            return nil
+        }
+    }
+}
+
+/// Whole characters of `begun` and `data`; what a character only begins with stays in `begun`.
+func takeText(_ begun: inout Data, _ data: Data) throws -> String {
+    begun.append(data)
+    // A character of UTF-8 has at most 4 bytes, so at most 3 are left over.
+    for left in 0...min(3, begun.count) {
+        if let text = String(data: begun.dropLast(left), encoding: .utf8) {
+            begun = Data(begun.suffix(left))
+            return text
+        }
+    }
+    throw DurableStreamError.parseError("the stream's bytes are no UTF-8")
+}
+
+extension DurableStream {
+    /// One unit: what one answer of the server brings, with how to go on.
+    public nonisolated func read(
+        offset: Offset = .start, live: LiveMode = .catchUp, headers: HeadersRecord = [:]
+    ) async throws -> StreamResponse {
+        try await StreamResponse.begin(handle.with(headers: headers, params: [:]), offset: offset, live: live)
+    }
+
+    /// All the text there is from an offset on.
+    /// Errors: `.parseError` for what is no UTF-8.
+    public nonisolated func readText(offset: Offset = .start) async throws -> TextResult {
+        let all = try await readBytes(offset: offset)
+        guard let text = String(data: all.data, encoding: .utf8) else {
+            throw DurableStreamError.parseError("the stream's bytes are no UTF-8")
+        }
+        return TextResult(
+            text: text, offset: all.offset, upToDate: all.upToDate, cursor: all.cursor, streamClosed: all.streamClosed)
+    }
+
+    /// All the bytes there are from an offset on. A JSON stream's are JSON arrays, one behind the other.
+    public nonisolated func readBytes(offset: Offset = .start) async throws -> ByteResult {
+        let pull = try Pull(handle, from: offset, live: .catchUp)
+        var data = Data()
+        while let batch = try await pull.next() {
+            if !batch.isEmpty { data.append(batch.data) }
+        }
+        let state = pull.state
+        return ByteResult(
+            data: data, offset: Offset(state.offset), upToDate: state.upToDate, cursor: state.cursor,
+            streamClosed: state.streamClosed, status: Int(state.status))
+    }
+
+    /// All the messages there are from an offset on.
+    /// Errors: `.parseError` for messages that are no `T`.
+    public nonisolated func readJSON<T: Decodable & Sendable>(
+        as type: T.Type, offset: Offset = .start, decoder: JSONDecoder = JSONDecoder()
+    ) async throws -> JsonBatch<T> {
+        let pull = try Pull(handle, from: offset, live: .catchUp)
+        var items: [T] = []
+        while let batch = try await pull.next() {
+            items += try batch.items(type, decoder)
+        }
+        let state = pull.state
+        return JsonBatch(
+            items: items, offset: Offset(state.offset), upToDate: state.upToDate, cursor: state.cursor,
+            streamClosed: state.streamClosed)
+    }
+
+    /// The messages from an offset on, live, until the stream is closed.
+    public nonisolated func messages<T: Decodable & Sendable>(
+        as type: T.Type, from offset: Offset = .start, decoder: JSONDecoder = JSONDecoder()
+    ) -> AsyncThrowingStream<T, any Error> {
+        sequence { try Pull(self.handle, from: offset, live: .longPoll).items(type, decoder) }
+    }
+
+    /// The messages from an offset on in batches with offsets, live, until the stream is closed.
+    public nonisolated func jsonBatches<T: Decodable & Sendable>(
+        as type: T.Type, from offset: Offset = .start, decoder: JSONDecoder = JSONDecoder()
+    ) -> AsyncThrowingStream<JsonBatch<T>, any Error> {
+        sequence { try Pull(self.handle, from: offset, live: .longPoll).jsonBatches(type, decoder) }
+    }
+
+    /// The bytes from an offset on, live, until the stream is closed.
+    public nonisolated func byteChunks(
+        from offset: Offset = .start, live: LiveMode = .longPoll, cursor: String? = nil, ifNoneMatch: String? = nil
+    ) -> AsyncThrowingStream<ByteChunk, any Error> {
+        sequence {
+            try Pull(self.handle, from: offset, live: live, cursor: cursor, ifNoneMatch: ifNoneMatch).byteChunks()
+        }
+    }
+
+    /// The text from an offset on, live, until the stream is closed.
+    public nonisolated func textChunks(from offset: Offset = .start) -> AsyncThrowingStream<TextChunk, any Error> {
+        sequence { try Pull(self.handle, from: offset, live: .longPoll).textChunks() }
+    }
+
+    /// The messages from an offset on over server-sent events, until the stream is closed.
+    public nonisolated func messagesSSE<T: Decodable & Sendable>(
+        as type: T.Type, from offset: Offset = .start, decoder: JSONDecoder = JSONDecoder()
+    ) -> AsyncThrowingStream<T, any Error> {
+        sequence { try Pull(self.handle, from: offset, live: .sse).items(type, decoder) }
+    }
+
+    /// The data from an offset on as server-sent events, until the stream is closed.
+    public nonisolated func sseEvents(from offset: Offset = .start) -> AsyncThrowingStream<SSEEvent, any Error> {
+        sequence { try Pull(self.handle, from: offset, live: .sse).events() }
+    }
+}
+
+/// A sequence that could not be begun says why at its first element.
+func sequence<T>(_ begin: () throws -> AsyncThrowingStream<T, any Error>) -> AsyncThrowingStream<T, any Error> {
+    do {
+        return try begin()
+    } catch {
+        return AsyncThrowingStream { throw error }
+    }
+}
