@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, AsyncIterator, Callable, Generator, List, Literal, Optional, TypeVar, overload
+import operator
+from typing import Any, AsyncIterator, Callable, Generator, Iterator, List, Literal, Optional, TypeVar, overload
 
 from . import _durable_streams as _native
 from ._bridge import perform
@@ -21,6 +22,14 @@ class AsyncStreamResponse(Response):
     without ``live`` when everything there is has been read, otherwise when the stream is
     closed or :meth:`aclose` is called. A cancelled iteration can go on: nothing is lost.
     """
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        # The latest batch, as its iterator left it.
+        self._current: Iterator[Any] = iter(())
+
+    def _pieces_left(self) -> int:
+        return operator.length_hint(self._current)
 
     async def _open(self) -> "AsyncStreamResponse":
         while True:
@@ -67,7 +76,7 @@ class AsyncStreamResponse(Response):
     def iter_text(self, encoding: str = "utf-8") -> AsyncIterator[str]:
         """The data as text, answer by answer, never cutting a character."""
         self._consume("iter_text")
-        return _Pieces(self, Shape(self, "text", encoding).data)
+        return _Pieces(self, Shape(self, "text", encoding))
 
     @overload
     def iter_json(self, decode: Callable[[Any], T]) -> AsyncIterator[T]: ...
@@ -83,7 +92,7 @@ class AsyncStreamResponse(Response):
         Errors: code ``PARSE_ERROR``; ``InvalidItemError``.
         """
         self._consume("iter_json")
-        return _Pieces(self, Shape(self, "json", decode=decode, type=type).data)
+        return _Pieces(self, Shape(self, "json", decode=decode, type=type))
 
     @overload
     def iter_json_batches(self, decode: Callable[[Any], T]) -> AsyncIterator[List[T]]: ...
@@ -94,7 +103,7 @@ class AsyncStreamResponse(Response):
     def iter_json_batches(self, decode: Decode = None, *, type: Any = None) -> AsyncIterator[List[Any]]:
         """The messages of a JSON stream, as one list per answer."""
         self._consume("iter_json_batches")
-        return _Pieces(self, Shape(self, "json_batches", decode=decode, type=type).data)
+        return _Pieces(self, Shape(self, "json_batches", decode=decode, type=type))
 
     @overload
     def iter_events(self, mode: Literal["bytes"], *, encoding: str = ...) -> AsyncIterator[StreamEvent[bytes]]: ...
@@ -120,9 +129,9 @@ class AsyncStreamResponse(Response):
         ``mode`` is ``"json"`` (one message per event), ``"json_batches"``, ``"text"`` or ``"bytes"``.
         Errors: ``ValueError`` for another mode.
         """
-        shape = Shape(self, mode, encoding, decode, type)
+        shape = Shape(self, mode, encoding, decode, type, is_event=True)
         self._consume("iter_events")
-        return _Pieces(self, shape.events)
+        return _Pieces(self, shape)
 
     # Everything at once
 
@@ -156,7 +165,7 @@ class AsyncStreamResponse(Response):
     def _iter_bytes(self, method: str) -> AsyncIterator[bytes]:
         self._consume(method)
         self._refuse_sse_bytes()
-        return _Pieces(self, Shape(self, "bytes").data)
+        return _Pieces(self, Shape(self, "bytes"))
 
     async def _all(self, shape: Shape) -> List[Any]:
         pieces: List[Any] = []
@@ -165,6 +174,7 @@ class AsyncStreamResponse(Response):
             if batch is None:
                 return pieces
             pieces.extend(shape.data(batch))
+            shape.left()
             if batch.up_to_date or batch.stream_closed:
                 return pieces
 
@@ -195,12 +205,12 @@ class _Pieces:
     """An asynchronous iterator over the pieces of batches. Not a generator: those end when a
     wait in them is cancelled."""
 
-    __slots__ = ("_pieces", "_pieces_of", "_response")
+    __slots__ = ("_pieces", "_response", "_shape")
 
-    def __init__(self, response: AsyncStreamResponse, pieces_of: Callable[[_native.Batch], List[Any]]) -> None:
+    def __init__(self, response: AsyncStreamResponse, shape: Shape) -> None:
         self._response = response
-        self._pieces_of = pieces_of
-        self._pieces: Any = iter(())
+        self._shape = shape
+        self._pieces: Iterator[Any] = iter(())
 
     def __aiter__(self) -> "_Pieces":
         return self
@@ -209,10 +219,13 @@ class _Pieces:
         for piece in self._pieces:
             return piece
         while True:
-            batch = await self._response._pull()
-            if batch is None:
-                raise StopAsyncIteration
-            self._pieces = iter(self._pieces_of(batch))
+            pieces = self._shape.left()
+            if pieces is None:
+                batch = await self._response._pull()
+                if batch is None:
+                    raise StopAsyncIteration
+                pieces = self._shape.pieces(batch)
+            self._pieces = self._response._current = iter(pieces)
             for piece in self._pieces:
                 return piece
 

@@ -7,16 +7,17 @@ for the interpreter, and a loop that has closed is simply no longer looking.
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import itertools
-import select
 import sys
-import threading
 import weakref
-from typing import Any, Awaitable, Callable, Dict, Optional
+from typing import TYPE_CHECKING, Any, Awaitable, Callable, Dict, Optional
 
 from . import _durable_streams as _native
+
+# Event loops are imported by those who run them, not by blocking programs that import this.
+if TYPE_CHECKING:
+    import asyncio
 
 _KEYS = itertools.count()
 
@@ -37,7 +38,7 @@ def bind_to_running_loop(host: Optional[_native.Host]) -> None:
     if trio is not None and _in_trio(trio):
         host.bind(_trio_port(trio).native)
         return
-    loop = asyncio._get_running_loop()
+    loop = sys.modules["asyncio"]._get_running_loop() if "asyncio" in sys.modules else None
     if loop is not None:
         host.bind(_asyncio_port(loop).native)
 
@@ -101,6 +102,8 @@ class _AsyncioPort(_Port):
             waiter.set_result(None)
 
     def start(self, job: _native.Job, value: Awaitable[Any]) -> None:
+        import asyncio
+
         task = asyncio.get_running_loop().create_task(_finish(job, value))
         self.jobs[job.key] = task
         key = job.key
@@ -136,6 +139,9 @@ def _asyncio_port(loop: asyncio.AbstractEventLoop) -> _AsyncioPort:
 
 def _watch_from_a_thread(loop: asyncio.AbstractEventLoop, port: _AsyncioPort) -> None:
     """For loops that cannot watch a socket, such as the default one on Windows: one thread per loop."""
+    import select
+    import threading
+
     watched = weakref.ref(loop)
     fileno = port.native.fileno()
     looked = threading.Event()
@@ -162,6 +168,8 @@ def _watch_from_a_thread(loop: asyncio.AbstractEventLoop, port: _AsyncioPort) ->
 
 
 async def _perform_on_asyncio(call: _native.Call) -> Any:
+    import asyncio
+
     loop = asyncio.get_running_loop()
     port = _asyncio_port(loop)
     key = next(_KEYS)

@@ -6,6 +6,7 @@ and so is a network failure, which is nothing but that.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Dict, Mapping, Optional, Type
 
 __all__ = [
@@ -272,6 +273,14 @@ _CODES = {
 }
 
 
+def _named(text: str) -> str:
+    """The text with its argument's name, its first word, written as Python writes names."""
+    name, colon, rest = text.partition(":")
+    if not colon or not name.isidentifier():
+        return text
+    return re.sub("[A-Z]", lambda found: "_" + found[0].lower(), name) + colon + rest
+
+
 def _from_native(info: Dict[str, Any]) -> BaseException:
     """Makes the exception of a failed operation."""
     reason, status, text, url = info["code"], info["status"], info["text"], info["url"]
@@ -302,7 +311,7 @@ def _from_native(info: Dict[str, Any]) -> BaseException:
         error = SSEEncodingError(text)
         code = error.code
     elif reason == "INVALID_ARGUMENT":
-        error = InvalidArgumentError(text, None, code)
+        error = InvalidArgumentError(_named(text), None, code)
     elif status is not None:
         error = HTTPStatusError(text, status, code)
     else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from typing import TYPE_CHECKING, Any, Callable, Generic, List, Optional, TypeVar, Union
 
 from ._config import settled
@@ -34,6 +33,8 @@ def _load(checkpoint: Checkpoint) -> Optional[Offset]:
 def _save(checkpoint: Checkpoint, offset: Offset) -> Any:
     if callable(checkpoint):
         return checkpoint(offset)
+    import tempfile  # Slow to import, and not needed by most programs.
+
     # Whole or not at all, also when the machine stops in between.
     path = os.fspath(checkpoint)
     handle, temporary = tempfile.mkstemp(prefix=".checkpoint-", dir=os.path.dirname(path) or ".")
@@ -60,7 +61,7 @@ class _Position(Generic[R]):
     ) -> None:
         self._checkpoint = checkpoint
         self._begin = _load(checkpoint) or offset
-        self._live = live
+        self._live: LiveMode = live
         self._decode = decode
         self._type = type
         self._response: Optional[R] = None

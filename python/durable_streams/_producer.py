@@ -395,7 +395,7 @@ def _at_exit() -> None:
         except Exception:
             # There is nobody left to tell.
             continue
-    _native.shutdown()
+    _native.begin_exit()
 
 
 atexit.register(_at_exit)

@@ -16,7 +16,7 @@ from ._errors import (
     SSEReadAllError,
     StreamConsumedError,
 )
-from ._typed import Decode, decoder
+from ._typed import Decode, RefusedItem, decoder
 from ._types import LiveMode, StreamEvent
 
 MODES = ("bytes", "text", "json", "json_batches")
@@ -39,7 +39,7 @@ class Settings:
     ) -> None:
         self.config = config.merged(headers, params)
         self.offset = offset
-        self.live = live
+        self.live: LiveMode = live
         self.mode = live_mode(live)
         self.cursor = cursor
         self.if_none_match = if_none_match
@@ -105,8 +105,13 @@ class Response:
 
     @property
     def offset(self) -> str:
-        """Where to resume: behind everything taken so far. Never ahead of what was taken."""
-        return self._offset
+        """Where to resume. Behind everything taken so far, and never ahead of it: while messages of
+        an answer are left to take, this is still the place where that answer began."""
+        return self._before if self._pieces_left() else self._offset
+
+    def _pieces_left(self) -> int:
+        """How many pieces of the latest batch have not been taken."""
+        raise NotImplementedError
 
     @property
     def cursor(self) -> Optional[str]:
@@ -152,7 +157,7 @@ class Response:
         return self._is_closed
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.url} at {self._offset}>"
+        return f"<{type(self).__name__} {self.url} at {self.offset}>"
 
     # Where the read stands
 
@@ -238,15 +243,53 @@ class Shape:
     """Turns batches into what a mode promises."""
 
     def __init__(
-        self, response: Response, mode: str, encoding: str = "utf-8", decode: Decode = None, type: Any = None
+        self,
+        response: Response,
+        mode: str,
+        encoding: str = "utf-8",
+        decode: Decode = None,
+        type: Any = None,
+        *,
+        is_event: bool = False,
     ) -> None:
         if mode not in MODES:
             raise ValueError(f"mode: expected one of {', '.join(MODES)}, got {mode!r}")
         self._response = response
         self._mode = mode
+        self._is_event = is_event
+        self._latest: Optional[_native.Batch] = None
         self._decode = decoder(decode, type)
         # Appends are bytes: nothing says that a batch ends with a character.
         self._text = codecs.getincrementaldecoder(encoding)()
+        # What is behind a message that is not what was asked for.
+        self._behind: Optional[List[Any]] = None
+        self._refused: Optional[Exception] = None
+
+    def left(self) -> Optional[List[Any]]:
+        """What an earlier batch still owes: raises its error, then gives what is behind it."""
+        refused, self._refused = self._refused, None
+        if refused is not None:
+            raise refused
+        behind, self._behind = self._behind, None
+        if behind is None:
+            return None
+        items = self._accepted(lambda: self._decode.rest(behind, self._response))
+        pieces = items if self._mode == "json" else [items]
+        return self._events(self._latest, pieces) if self._is_event and self._latest is not None else pieces
+
+    def _accepted(self, decode: Callable[[], List[Any]]) -> List[Any]:
+        try:
+            return decode()
+        except RefusedItem as refused:
+            self._refused, self._behind = refused.error, refused.behind
+            return refused.before
+
+    def pieces(self, batch: _native.Batch) -> List[Any]:
+        """What an iterator gives for a batch: its data, or its events."""
+        if not self._is_event:
+            return self.data(batch)
+        self._latest = batch
+        return self._events(batch, self.data(batch))
 
     def data(self, batch: _native.Batch) -> List[Any]:
         """The data of a batch, piece by piece; nothing if it has none."""
@@ -264,7 +307,7 @@ class Shape:
         """The messages of a batch."""
         if batch.is_empty:
             return []
-        return self._decode(batch, self._response)
+        return self._accepted(lambda: self._decode.batch(batch, self._response))
 
     def text(self, data: bytes, is_last: bool) -> str:
         """The characters that are whole."""
@@ -273,9 +316,8 @@ class Shape:
         except UnicodeDecodeError as error:
             raise parse_error(self._response, f"the text is not {error.encoding}: {error.reason}") from error
 
-    def events(self, batch: _native.Batch) -> List[StreamEvent[Any]]:
+    def _events(self, batch: _native.Batch, pieces: List[Any]) -> List[StreamEvent[Any]]:
         """The events of a batch: one per piece, or one without data."""
-        pieces = self.data(batch)
         offset, cursor = batch.next_offset, batch.cursor
         events = [StreamEvent(piece, offset, False, cursor) for piece in pieces[:-1]]
         last = pieces[-1] if pieces else None

@@ -22,6 +22,7 @@ class StreamResponse(Response):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
+        self._left = _native.Left()
         while True:
             try:
                 first = self._reader.next().wait()
@@ -58,7 +59,7 @@ class StreamResponse(Response):
     def iter_text(self, encoding: str = "utf-8") -> Iterator[str]:
         """The data as text, answer by answer, never cutting a character."""
         self._consume("iter_text")
-        return self._pieces(Shape(self, "text", encoding).data)
+        return self._pieces(Shape(self, "text", encoding))
 
     @overload
     def iter_json(self, decode: Callable[[Any], T]) -> Iterator[T]: ...
@@ -74,7 +75,7 @@ class StreamResponse(Response):
         Errors: code ``PARSE_ERROR``; ``InvalidItemError``.
         """
         self._consume("iter_json")
-        return self._pieces(Shape(self, "json", decode=decode, type=type).data)
+        return self._pieces(Shape(self, "json", decode=decode, type=type))
 
     @overload
     def iter_json_batches(self, decode: Callable[[Any], T]) -> Iterator[List[T]]: ...
@@ -85,7 +86,7 @@ class StreamResponse(Response):
     def iter_json_batches(self, decode: Decode = None, *, type: Any = None) -> Iterator[List[Any]]:
         """The messages of a JSON stream, as one list per answer."""
         self._consume("iter_json_batches")
-        return self._pieces(Shape(self, "json_batches", decode=decode, type=type).data)
+        return self._pieces(Shape(self, "json_batches", decode=decode, type=type))
 
     @overload
     def iter_events(self, mode: Literal["bytes"], *, encoding: str = ...) -> Iterator[StreamEvent[bytes]]: ...
@@ -111,9 +112,9 @@ class StreamResponse(Response):
         ``mode`` is ``"json"`` (one message per event), ``"json_batches"``, ``"text"`` or ``"bytes"``.
         Errors: ``ValueError`` for another mode.
         """
-        shape = Shape(self, mode, encoding, decode, type)
+        shape = Shape(self, mode, encoding, decode, type, is_event=True)
         self._consume("iter_events")
-        return self._pieces(shape.events)
+        return self._pieces(shape)
 
     # Everything at once
 
@@ -147,14 +148,20 @@ class StreamResponse(Response):
     def _iter_bytes(self, method: str) -> Iterator[bytes]:
         self._consume(method)
         self._refuse_sse_bytes()
-        return self._pieces(Shape(self, "bytes").data)
+        return self._pieces(Shape(self, "bytes"))
 
-    def _pieces(self, pieces_of: Callable[[_native.Batch], List[Any]]) -> Iterator[Any]:
+    def _pieces(self, shape: Shape) -> Iterator[Any]:
         def next_pieces() -> Optional[List[Any]]:
+            left = shape.left()
+            if left is not None:
+                return left
             batch = self._pull()
-            return None if batch is None else pieces_of(batch)
+            return None if batch is None else shape.pieces(batch)
 
-        return _native.Pieces(next_pieces)
+        return _native.Pieces(next_pieces, self._left)
+
+    def _pieces_left(self) -> int:
+        return self._left.count
 
     def _all(self, shape: Shape) -> List[Any]:
         pieces: List[Any] = []
@@ -163,6 +170,7 @@ class StreamResponse(Response):
             if batch is None:
                 return pieces
             pieces.extend(shape.data(batch))
+            shape.left()
             if batch.up_to_date or batch.stream_closed:
                 return pieces
 

@@ -98,20 +98,24 @@ class AsyncClientHandler(Handler):
         except Exception as error:
             _mark(error)
             raise
-        return response.status_code, _headers(response), _Body(response, response.aiter_bytes())
+        # Undecoded where possible: a generator within a generator cannot be closed from outside.
+        is_plain = "content-encoding" not in response.headers
+        pieces = response.aiter_raw() if is_plain else response.aiter_bytes()
+        return response.status_code, _headers(response), _Body(response, pieces)
 
     async def chunk(self, body: "_Body") -> Optional[bytes]:
         try:
             piece: bytes = await body.pieces.__anext__()
             return piece
         except StopAsyncIteration:
-            await body.response.aclose()
+            await self.close(body)
             return None
         except Exception as error:
             _mark(error)
             raise
 
     async def close(self, body: "_Body") -> None:
+        await body.pieces.aclose()
         await body.response.aclose()
 
 
@@ -161,6 +165,8 @@ def _mark(error: Exception) -> None:
 
 def _text(name: str, key: str, value: Any) -> str:
     if not isinstance(value, str):
+        if inspect.iscoroutine(value):
+            value.close()
         raise TypeError(f"{name}: the function of {key!r} must return str, got {type(value).__name__}")
     return value
 

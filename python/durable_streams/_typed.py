@@ -8,8 +8,8 @@ JSON text, in one call.
 from __future__ import annotations
 
 import dataclasses
-import json
 import sys
+import typing
 from typing import TYPE_CHECKING, Any, Callable, List, Optional
 
 from . import _durable_streams as _native
@@ -19,33 +19,91 @@ if TYPE_CHECKING:
     from ._reading import Response
 
 Decode = Optional[Callable[[Any], Any]]
-Items = Callable[["_native.Batch", "Response"], List[Any]]
-
 
 class InvalidItemError(DurableStreamError, ValueError):
     """A message is not what ``type=`` asks for. ``__cause__`` says why."""
 
     item: Any
     """The message."""
-    index: int
-    """Its place in the answer it came in, from 0."""
     offset: str
     """Where that answer began: reading from here brings the message again."""
 
 
-def decoder(decode: Decode, kind: Any) -> Items:
-    """The function that turns a batch into items."""
+class RefusedItem(Exception):
+    """A message did not fit: what is before it, why, and what is behind it, still plain."""
+
+    def __init__(self, before: List[Any], error: InvalidItemError, behind: List[Any]) -> None:
+        super().__init__()
+        self.before = before
+        self.error = error
+        self.behind = behind
+
+
+class Decoder:
+    """Messages as JSON gives them."""
+
+    def batch(self, batch: _native.Batch, response: "Response") -> List[Any]:
+        """The messages of a batch."""
+        return self.rest(plain(batch, response), response)
+
+    def rest(self, items: List[Any], _response: "Response") -> List[Any]:
+        """Plain messages, made into what was asked for."""
+        return items
+
+
+class Mapped(Decoder):
+    """Each message through a function."""
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        self._function = function
+
+    def rest(self, items: List[Any], _response: "Response") -> List[Any]:
+        return [self._function(item) for item in items]
+
+
+class Typed(Decoder):
+    """Each message through a function that may refuse it."""
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        self._function = function
+
+    def rest(self, items: List[Any], response: "Response") -> List[Any]:
+        made = []
+        for index, item in enumerate(items):
+            try:
+                made.append(self._function(item))
+            except Exception as error:
+                raise RefusedItem(made, _refused(item, error, response), items[index + 1 :]) from None
+        return made
+
+
+class InOneCall(Typed):
+    """A whole batch of JSON text at once, by a library that validates as it parses."""
+
+    def __init__(self, whole: Callable[[bytes], List[Any]], one: Callable[[Any], Any], failure: Any) -> None:
+        super().__init__(one)
+        self._whole = whole
+        self._failure = failure
+
+    def batch(self, batch: _native.Batch, response: "Response") -> List[Any]:
+        try:
+            return self._whole(batch.bytes())
+        except self._failure:
+            # Once more, to find the one that is wrong.
+            return self.rest(plain(batch, response), response)
+
+
+def decoder(decode: Decode, kind: Any) -> Decoder:
+    """What turns batches into items."""
     if kind is None:
-        if decode is None:
-            return _plain
-        mapped = decode
-        return lambda batch, response: _each(mapped, _plain(batch, response), response)
+        return Decoder() if decode is None else Mapped(decode)
     if decode is not None:
         raise TypeError("decode and type exclude each other; set one of them")
     return _of_type(kind)
 
 
-def _plain(batch: _native.Batch, response: "Response") -> List[Any]:
+def plain(batch: _native.Batch, response: "Response") -> List[Any]:
+    """The messages of a batch as dicts, lists and so on."""
     try:
         value = batch.json()
     except (ValueError, RecursionError) as error:
@@ -56,79 +114,50 @@ def _plain(batch: _native.Batch, response: "Response") -> List[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _each(decode: Callable[[Any], Any], items: List[Any], _response: "Response") -> List[Any]:
-    return [decode(item) for item in items]
-
-
-def _of_type(kind: Any) -> Items:
+def _of_type(kind: Any) -> Decoder:
     msgspec = sys.modules.get("msgspec")
     if msgspec is not None and isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return _msgspec(msgspec, kind)
     pydantic = sys.modules.get("pydantic")
     if pydantic is not None:
         if isinstance(kind, pydantic.TypeAdapter):
-            return _one_by_one(kind.validate_python)
+            return Typed(kind.validate_python)
         if isinstance(kind, type) and (
             issubclass(kind, pydantic.BaseModel) or hasattr(kind, "__pydantic_validator__")
         ):
             return _pydantic(pydantic, kind)
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         made = kind
-        return _one_by_one(lambda item: made(**item))
-    if isinstance(kind, type) or not callable(kind):
-        # Generic aliases, TypedDict and the like, for whichever library is in use.
-        if msgspec is not None:
-            return _msgspec(msgspec, kind)
-        if pydantic is not None:
-            return _pydantic(pydantic, kind)
-        if not callable(kind):
-            raise TypeError(f"type: {kind!r} needs pydantic or msgspec, and neither is imported")
-    return _one_by_one(kind)
+        return Typed(lambda item: made(**item))
+    if callable(kind) and not isinstance(kind, type) and typing.get_origin(kind) is None:
+        return Typed(kind)
+    # Generic aliases, TypedDict and the like, for whichever library is in use.
+    if msgspec is not None:
+        return _msgspec(msgspec, kind)
+    if pydantic is not None:
+        return _pydantic(pydantic, kind)
+    if isinstance(kind, type):
+        return Typed(kind)
+    raise TypeError(f"type: {kind!r} needs pydantic or msgspec, and neither is imported")
 
 
-def _msgspec(msgspec: Any, kind: Any) -> Items:
+def _msgspec(msgspec: Any, kind: Any) -> Decoder:
     whole = msgspec.json.Decoder(List[kind])
     one = msgspec.json.Decoder(kind)
-    return _in_one_call(whole.decode, lambda item: one.decode(_text(item)), msgspec.DecodeError)
+    return InOneCall(whole.decode, lambda item: one.decode(_native.json_dumps(item)), msgspec.DecodeError)
 
 
-def _pydantic(pydantic: Any, kind: Any) -> Items:
+def _pydantic(pydantic: Any, kind: Any) -> Decoder:
     whole = pydantic.TypeAdapter(List[kind])
     one = pydantic.TypeAdapter(kind)
-    return _in_one_call(whole.validate_json, lambda item: one.validate_json(_text(item)), ValueError)
+    return InOneCall(whole.validate_json, lambda item: one.validate_json(_native.json_dumps(item)), ValueError)
 
 
-def _in_one_call(whole: Callable[[bytes], List[Any]], one: Callable[[Any], Any], failure: Any) -> Items:
-    def decode(batch: _native.Batch, response: "Response") -> List[Any]:
-        try:
-            return whole(batch.bytes())
-        except failure:
-            # Once more, to find the one that is wrong.
-            return _checked(one, _plain(batch, response), response)
-
-    return decode
-
-
-def _one_by_one(one: Callable[[Any], Any]) -> Items:
-    return lambda batch, response: _checked(one, _plain(batch, response), response)
-
-
-def _checked(one: Callable[[Any], Any], items: List[Any], response: "Response") -> List[Any]:
-    made = []
-    for index, item in enumerate(items):
-        try:
-            made.append(one(item))
-        except Exception as error:
-            offset = response._before
-            refused = InvalidItemError(
-                f"{response.url}: message {index} after offset {offset} is not what was asked for: {error}",
-                None,
-                "INVALID_ITEM",
-            )
-            refused.url, refused.item, refused.index, refused.offset = response.url, item, index, offset
-            raise refused from error
-    return made
-
-
-def _text(item: Any) -> bytes:
-    return json.dumps(item).encode()
+def _refused(item: Any, error: Exception, response: "Response") -> InvalidItemError:
+    offset = response._before
+    refused = InvalidItemError(
+        f"{response.url}: a message after offset {offset} is not what was asked for: {error}", None, "INVALID_ITEM"
+    )
+    refused.url, refused.item, refused.offset = response.url, item, offset
+    refused.__cause__ = error
+    return refused

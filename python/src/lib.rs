@@ -25,13 +25,8 @@ mod server;
 mod stream;
 mod transport;
 
-use std::time::Duration;
-
 use durable_streams_bindings::runtime;
 use pyo3::prelude::*;
-
-/// How long the runtime may take to stop when the interpreter ends.
-const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Turns JSON text into Python objects.
 #[pyfunction]
@@ -47,11 +42,11 @@ fn json_dumps<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, pyo3::types
     Ok(pyo3::types::PyBytes::new(value.py(), &text))
 }
 
-/// Stops background work, for an interpreter that ends. Threads that wait stay where they are.
+/// The interpreter ends. The runtime is left as it is: its threads never attach, and ending
+/// what they do would only wake threads that are about to be stopped, to tell them of it.
 #[pyfunction]
-fn shutdown(py: Python<'_>) {
+fn begin_exit() {
     call::begin_exit();
-    py.detach(|| runtime::shutdown(PATIENCE));
 }
 
 /// Which generation of forked processes this is.
@@ -66,6 +61,7 @@ fn _durable_streams(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<call::Call>()?;
     module.add_class::<host::Host>()?;
     module.add_class::<host::Job>()?;
+    module.add_class::<pieces::Left>()?;
     module.add_class::<pieces::Pieces>()?;
     module.add_class::<port::Port>()?;
     module.add_class::<producer::Producer>()?;
@@ -75,7 +71,7 @@ fn _durable_streams(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<stream::Stream>()?;
     module.add_function(wrap_pyfunction!(json_loads, module)?)?;
     module.add_function(wrap_pyfunction!(json_dumps, module)?)?;
-    module.add_function(wrap_pyfunction!(shutdown, module)?)?;
+    module.add_function(wrap_pyfunction!(begin_exit, module)?)?;
     module.add_function(wrap_pyfunction!(generation, module)?)?;
     Ok(())
 }

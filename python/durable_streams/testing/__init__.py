@@ -12,7 +12,8 @@ With pytest, the fixtures ``durable_streams_server`` (one for the session) and
 from __future__ import annotations
 
 import itertools
-from typing import Optional, Tuple
+import os
+from typing import Optional, Tuple, Union
 
 from .. import _durable_streams as _native
 
@@ -33,13 +34,13 @@ class TestServer:
         *,
         host: Optional[str] = None,
         port: Optional[int] = None,
-        data_dir: Optional[str] = None,
+        data_dir: Union[str, "os.PathLike[str]", None] = None,
         prefix: Optional[str] = "/v1/stream/",
         long_poll_timeout: Optional[float] = None,
     ) -> None:
         limit = None if long_poll_timeout is None else int(long_poll_timeout * 1000)
         self._native = _native.Server(
-            host=host, port=port, data_dir=data_dir, prefix=prefix, long_poll_timeout_ms=limit
+            host=host, port=port, data_dir=None if data_dir is None else os.fspath(data_dir), prefix=prefix, long_poll_timeout_ms=limit
         )
         self._numbers = itertools.count(1)
 
