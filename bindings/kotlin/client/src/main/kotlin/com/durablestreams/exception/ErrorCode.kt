@@ -1,0 +1,31 @@
+package com.durablestreams.exception
+
+/** What went wrong, as a closed list: a `when` over it is complete. */
+enum class ErrorCode {
+    INVALID_ARGUMENT,
+    BAD_REQUEST,
+    INVALID_OFFSET,
+    PAYLOAD_TOO_LARGE,
+    UNAUTHORIZED,
+    FORBIDDEN,
+    NOT_FOUND,
+    GONE,
+    OFFSET_WENT_BACKWARDS,
+    ALREADY_EXISTS,
+    CONFLICT,
+    CONTENT_TYPE_MISMATCH,
+    SEQUENCE_CONFLICT,
+    STREAM_CLOSED,
+    SEQUENCE_GAP,
+    STALE_EPOCH,
+    RATE_LIMITED,
+    NOT_SUPPORTED,
+    BUSY,
+    UNEXPECTED_STATUS,
+    NETWORK_ERROR,
+    TIMEOUT,
+    PARSE_ERROR,
+    CANCELLED,
+    ALREADY_CLOSED,
+    INTERNAL_ERROR,
+}

@@ -1,0 +1,27 @@
+package com.durablestreams.internal
+
+import com.durablestreams.ffi.NameValue
+import com.durablestreams.ffi.ProviderException
+import com.durablestreams.ffi.Resolved
+import com.durablestreams.ffi.ValueProvider
+import kotlinx.coroutines.CancellationException
+
+/** A value that is computed for every HTTP request. */
+internal typealias Value = suspend () -> String
+
+/** Headers and parameters that are computed for every HTTP request. */
+internal class Values(
+    private val headers: Map<String, Value>,
+    private val params: Map<String, Value>,
+) : ValueProvider {
+    override suspend fun resolve(): Resolved =
+        try {
+            Resolved(headers.evaluated(), params.evaluated())
+        } catch (cancelled: CancellationException) {
+            throw cancelled
+        } catch (failed: Exception) {
+            throw ProviderException.Failed(failed.message ?: failed.toString())
+        }
+
+    private suspend fun Map<String, Value>.evaluated() = map { (name, value) -> NameValue(name, value()) }
+}

@@ -1,0 +1,105 @@
+package com.durablestreams.kotlin
+
+import com.durablestreams.exception.DurableStreamException
+import com.durablestreams.exception.ErrorCode
+import com.durablestreams.ffi.ReadSettings
+import com.durablestreams.ffi.ReadState
+import com.durablestreams.inMilliseconds
+import com.durablestreams.internal.asMap
+import com.durablestreams.internal.asPairs
+import com.durablestreams.internal.core
+import com.durablestreams.model.Chunk
+import com.durablestreams.model.LiveMode
+import com.durablestreams.model.Offset
+import com.durablestreams.model.ReadOptions
+import kotlinx.coroutines.CancellationException
+import java.util.Optional
+import com.durablestreams.ffi.LiveMode as CoreLiveMode
+
+/** A read. One piece is asked for at a time; a pull that is cancelled loses nothing. */
+class Reader internal constructor(stream: StreamHandle, options: ReadOptions) : AutoCloseable {
+    private val ffi = stream.reader(options)
+    private val isLive = options.liveMode != LiveMode.OFF
+
+    @Volatile
+    private var state: ReadState = ffi.state()
+
+    /** Whether [close] was called. */
+    @Volatile
+    var isClosed: Boolean = false
+        private set
+
+    /** Where to resume, as of the last piece handed out. */
+    val offset: Offset get() = Offset(state.offset)
+
+    /** Everything available had been read. */
+    val isUpToDate: Boolean get() = state.upToDate
+
+    /** The end of a closed stream was reached. */
+    val isStreamClosed: Boolean get() = state.streamClosed
+
+    /** For a later live read. */
+    val cursor: String? get() = state.cursor
+
+    /** Status of the latest answer; 0 before the first. */
+    val statusCode: Int get() = state.status.toInt()
+
+    /** The stream's content type as the latest answer says. */
+    val contentType: String? get() = state.contentType
+
+    /** The next piece; `null` when the read is over. After a failure the next call asks again from the same offset. */
+    suspend fun next(): Chunk? {
+        while (true) {
+            if (isClosed) return null
+            val (batch, now) = try {
+                core({ state.offset }) { ffi.nextBatch(null) } to ffi.state()
+            } catch (failed: DurableStreamException) {
+                if (isClosed && failed.code == ErrorCode.CANCELLED) return null
+                throw failed
+            } catch (released: IllegalStateException) {
+                // Closed between the two calls.
+                if (isClosed && released !is CancellationException) return null
+                throw released
+            }
+            state = now
+            if (batch == null) return null
+            // A read that ends at the tail says so by ending.
+            if (batch.isEmpty && !isLive) continue
+            return Chunk(
+                data = batch.data,
+                isJson = batch.isJson,
+                isEmpty = batch.isEmpty,
+                nextOffset = Offset(batch.nextOffset),
+                isUpToDate = batch.upToDate,
+                isStreamClosed = batch.streamClosed,
+                cursor = Optional.ofNullable(batch.cursor),
+                statusCode = batch.status.toInt(),
+                answerHeaders = lazy(LazyThreadSafetyMode.PUBLICATION) { now.headers.asMap() },
+            )
+        }
+    }
+
+    /** Ends the read and aborts its connection, from any thread. */
+    override fun close() {
+        isClosed = true
+        ffi.cancel()
+        ffi.close()
+    }
+}
+
+internal fun ReadOptions.settings(): ReadSettings = ReadSettings(
+    offset = offset?.value,
+    live = when (liveMode) {
+        LiveMode.OFF -> CoreLiveMode.OFF
+        LiveMode.LONG_POLL -> CoreLiveMode.LONG_POLL
+        LiveMode.SSE -> CoreLiveMode.SSE
+        LiveMode.AUTO -> CoreLiveMode.AUTO
+    },
+    cursor = cursor,
+    ifNoneMatch = ifNoneMatch,
+    contentType = contentType,
+    headers = headers.asPairs(),
+    params = params.asPairs(),
+    timeoutMs = timeout?.inMilliseconds(),
+    maxBatchBytes = maxChunkBytes?.toUInt(),
+)
