@@ -203,9 +203,23 @@ async fn compressed_bodies_arrive_plain() {
     let mut server = RawServer::answering(vec![answer]).await;
     let mut reply = send(&server.url, http::Method::GET, b"").await.expect("answered");
     assert_eq!(whole_body(&mut reply).await.expect("whole"), b"high water");
-    let request = server.request().await;
-    let accepted = request.lines().find_map(|line| line.strip_prefix("accept-encoding: ")).expect("accepts some");
-    assert!(accepted.contains("gzip") && accepted.contains("br"), "{accepted}");
+}
+
+#[tokio::test]
+async fn compression_is_asked_for_unless_the_server_is_on_this_machine() {
+    for (host, wanted) in [("tides.example", "gzip,br"), ("127.0.0.1", "identity")] {
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_vec();
+        let mut server = RawServer::answering(vec![answer]).await;
+        let address = server.url.trim_start_matches("http://").trim_end_matches("/tides").to_owned();
+        let client = http_client_builder().resolve("tides.example", address.parse().expect("an address"));
+        let transport = ReqwestTransport::new(client.build().expect("builds"));
+        let mut request = http::Request::new(Bytes::new());
+        *request.uri_mut() = server.url.replace("127.0.0.1", host).parse().expect("a URL");
+        transport.send(request).await.expect("answered");
+        let request = server.request().await;
+        let accepted = request.lines().find_map(|line| line.strip_prefix("accept-encoding: "));
+        assert_eq!(accepted, Some(wanted), "{host}");
+    }
 }
 
 #[tokio::test]
