@@ -1,5 +1,7 @@
 // Builds the addons with Cargo and puts them where the packages look first.
-//   node scripts/addons.mjs [--release]
+//   node scripts/addons.mjs [--release] [--workspace]
+// `--workspace` builds them with the features the whole workspace is built with: after `cargo test --workspace` no
+// dependency is built again.
 import { execFileSync } from "node:child_process"
 import { copyFileSync, mkdirSync, renameSync } from "node:fs"
 import { dirname, join } from "node:path"
@@ -13,7 +15,7 @@ const ADDONS = [
   { crate: "durable-streams-node-server", package: "server", name: "durable-streams-server" },
 ]
 
-const crates = ADDONS.flatMap(({ crate }) => ["-p", crate])
+const crates = process.argv.includes("--workspace") ? ["--workspace", "--lib"] : ADDONS.flatMap(({ crate }) => ["-p", crate])
 execFileSync("cargo", ["build", ...(isRelease ? ["--release"] : []), ...crates], { cwd: root, stdio: "inherit" })
 const target = process.env.CARGO_TARGET_DIR ?? join(root, "..", "target")
 for (const addon of ADDONS) {

@@ -201,9 +201,8 @@ fn pack(profile: Profile) -> Outcome<Vec<PathBuf>> {
         node
     };
     let mut addons = script("addons.mjs");
-    if profile == Profile::Release {
-        addons.arg("--release");
-    }
+    // The quick build shares every dependency with the other tests of the workspace.
+    addons.arg(if profile == Profile::Release { "--release" } else { "--workspace" });
     run_command(&mut addons)?;
     run_command(&mut script("build.mjs"))?;
     let folder = tools_folder().join("packages");
