@@ -38,6 +38,11 @@ pub(crate) struct Options {
     check: bool,
 }
 
+impl Options {
+    /// Compares, and writes nothing.
+    pub(crate) const CHECK: Self = Self { check: true };
+}
+
 /// What a language says.
 #[derive(Debug, Deserialize)]
 struct Language {
@@ -88,15 +93,18 @@ fn claim(language: &Language, name: &str, text: &str) -> Outcome<()> {
         }
         Some(Answer::NotYet { .. } | Answer::NotPlanned { .. }) => Ok(()),
         Some(Answer::Offered(own)) => {
-            let word = own.rsplit(['.', ':', '#']).next().unwrap_or(own);
-            let word = word.split(['(', '<', ' ']).next().unwrap_or(word);
-            if !word.is_empty() && has_word(text, word) {
-                Ok(())
-            } else {
-                Err(format!("{own} does not occur in {}", language.sources.join(", ")).into())
+            // Every part counts, arguments too: a function alone says nothing of what it takes.
+            match words(own).find(|word| !has_word(text, word)) {
+                _ if words(own).next().is_none() => Err("without a name".into()),
+                None => Ok(()),
+                Some(word) => Err(format!("{own}: {word} does not occur in {}", language.sources.join(", ")).into()),
             }
         }
     }
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty() && *word != "_")
 }
 
 fn has_word(text: &str, word: &str) -> bool {
@@ -281,6 +289,19 @@ mod tests {
     fn a_claimed_name_must_stand_as_a_word() {
         assert!(has_word("def append(self):", "append"));
         assert!(!has_word("def append_all(self):", "append"));
+    }
+
+    #[test]
+    fn a_claim_stands_with_all_its_words() {
+        let language = |own: &str| Language {
+            name: "X".to_owned(),
+            sources: Vec::new(),
+            surface: BTreeMap::from([("A.b".to_owned(), Answer::Offered(own.to_owned()))]),
+        };
+        let text = "class Stream: def append(self, data, seq=None)";
+        assert!(claim(&language("Stream.append(seq=)"), "A.b", text).is_ok());
+        assert!(claim(&language("Stream.append(if_match=)"), "A.b", text).is_err());
+        assert!(claim(&language("()"), "A.b", text).is_err());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
+    parity,
     process::{Outcome, capture, command, root},
     tally::Tally,
 };
@@ -23,6 +24,7 @@ pub(crate) fn run() -> Outcome<Tally> {
         ("source files have one purpose and a readable length", sources::long_files(&files)),
         ("crates say what they are", sources::missing_crate_docs(&files)),
         ("no path of one machine and no registry's host", words::of_one_machine(&files)),
+        ("every language says what it has of the shared layer", parity::run(parity::Options::CHECK)?.failures),
     ] {
         let outcome =
             if findings.is_empty() { Ok(()) } else { Err(format!("\n    {}", findings.join("\n    ")).into()) };
