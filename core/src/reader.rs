@@ -294,7 +294,8 @@ impl Reader {
             Some(kept) => kept,
             None => match self.poll_work(context) {
                 Poll::Ready(Ok(batch)) => batch,
-                other => return other,
+                Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
+                Poll::Pending => return Poll::Pending,
             },
         };
         if let Some(batch) = &batch {

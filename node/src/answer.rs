@@ -8,7 +8,7 @@ use napi::{
 };
 use napi_derive::napi;
 
-use crate::{error::JsErrorNumber, js_loop::JsLoop, payload::Payload};
+use crate::{error::JsErrorNumber, js_loop::Loop, payload::Payload};
 
 /// A question to JavaScript, or news for it.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub(crate) enum Question {
     Chunk(u32),
     /// Nobody needs that exchange any more.
     Abort(u32),
+    /// The next piece of a streamed append.
+    Piece,
 }
 
 /// A request for a custom `fetch`.
@@ -65,6 +67,7 @@ impl Question {
             Self::Fetch(_) => 1,
             Self::Chunk(_) => 2,
             Self::Abort(_) => 3,
+            Self::Piece => 4,
         }
     }
 
@@ -74,7 +77,7 @@ impl Question {
         // SAFETY: on the environment's thread, with a living environment and its function.
         unsafe {
             let payload = match self {
-                Self::Values => Null::to_napi_value(env, Null),
+                Self::Values | Self::Piece => Null::to_napi_value(env, Null),
                 Self::Fetch(request) => FetchRequest::to_napi_value(env, request),
                 Self::Chunk(exchange) | Self::Abort(exchange) => u32::to_napi_value(env, exchange),
             };
@@ -93,7 +96,7 @@ impl Question {
 }
 
 #[napi]
-impl JsLoop {
+impl Loop {
     /// Answers with the dynamic headers and parameters of a request.
     #[napi]
     pub fn answer_values(&self, token: u32, headers: Vec<(String, String)>, params: Vec<(String, String)>) {

@@ -33,14 +33,14 @@ use crate::{
 };
 
 /// The link of one JavaScript environment; made once per environment.
-#[napi(js_name = "Loop")]
+#[napi]
 #[derive(Debug)]
-pub struct JsLoop {
+pub struct Loop {
     pub(crate) link: Arc<Link>,
 }
 
 #[napi]
-impl JsLoop {
+impl Loop {
     /// Links this environment. `ask` is called with every question; see `native.d.ts`.
     #[napi(constructor)]
     pub fn new(env: Env, ask: Function<'_, Unknown<'_>, ()>) -> napi::Result<Self> {

@@ -5,6 +5,9 @@
 //! which this addon serves; what passes between the two is declared in
 //! `node/client/src/native.d.ts`.
 //!
+//! Classes have the same name on both sides: napi-derive connects an `impl` block to a
+//! renamed class only if it happens to expand after the class.
+//!
 //! Read next: [`js_loop`] for how threads and the JavaScript thread meet, [`answer`] for what
 //! the core asks of JavaScript (dynamic headers, a custom `fetch`), [`reader`] for the hot path.
 

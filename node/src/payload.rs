@@ -77,10 +77,11 @@ unsafe fn uint8_array(env: sys::napi_env, data: &Bytes) -> napi::Result<sys::nap
 /// # Safety
 /// `env` is the environment of the call we are in.
 unsafe fn lent(env: sys::napi_env, data: &Bytes) -> napi::Result<Option<sys::napi_value>> {
-    // Data that others see must not be written to from JavaScript.
-    if data.len() < LENT_FROM || !data.is_unique() {
+    if data.len() < LENT_FROM {
         return Ok(None);
     }
+    // JavaScript may write to what it gets. A batch is handed out once and nobody else looks
+    // at its bytes, even where the allocation is shared with the next batch's.
     let owner = Box::into_raw(Box::new(data.clone()));
     let mut buffer = ptr::null_mut();
     // SAFETY: the owner keeps the memory in place until the finalizer drops it.

@@ -17,7 +17,7 @@ use crate::{
     cancel::Cancel,
     error::{Rejection, number, thrown},
     js_loop::Link,
-    stream::{JsStream, RetrySettings},
+    stream::{NativeStream, RetrySettings},
 };
 
 /// Settings of a producer.
@@ -51,9 +51,9 @@ pub struct ProducerSettings {
 }
 
 /// A producer.
-#[napi(js_name = "NativeProducer")]
+#[napi]
 #[derive(Debug)]
-pub struct JsProducer {
+pub struct NativeProducer {
     link: Arc<Link>,
     /// Gone once abandoned.
     inner: Mutex<Option<Producer>>,
@@ -120,10 +120,10 @@ pub struct StreamEnd {
 }
 
 #[napi]
-impl JsStream {
+impl NativeStream {
     /// Starts a producer. Nothing is sent before the first append.
     #[napi]
-    pub fn producer(&self, settings: ProducerSettings) -> napi::Result<JsProducer> {
+    pub fn producer(&self, settings: ProducerSettings) -> napi::Result<NativeProducer> {
         let losses = Arc::new(Losses::default());
         let report = Arc::clone(&losses);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, and NaN is 0")]
@@ -146,12 +146,12 @@ impl JsStream {
         };
         let inner = Producer::open(&self.inner, config).map_err(|info| thrown(&info))?;
         let (refused, full) = (Mutex::default(), Mutex::default());
-        Ok(JsProducer { link: Arc::clone(&self.link), inner: Mutex::new(Some(inner)), losses, refused, full })
+        Ok(NativeProducer { link: Arc::clone(&self.link), inner: Mutex::new(Some(inner)), losses, refused, full })
     }
 }
 
 #[napi]
-impl JsProducer {
+impl NativeProducer {
     /// Takes messages: one behind the other in `data`, each up to its place in `ends`.
     /// `take_refused` tells of those that were not taken. Returns whether the queue is full.
     #[napi]

@@ -12,7 +12,7 @@ use crate::{
     error::thrown,
     js_loop::Link,
     payload::Payload,
-    stream::{JsStream, RetrySettings},
+    stream::{NativeStream, RetrySettings},
 };
 
 /// Settings of a read.
@@ -62,18 +62,18 @@ pub struct ReadBatch {
 }
 
 /// A read.
-#[napi(js_name = "NativeReader")]
+#[napi]
 #[derive(Debug)]
-pub struct JsReader {
+pub struct NativeReader {
     link: Arc<Link>,
     inner: Reader,
 }
 
 #[napi]
-impl JsStream {
+impl NativeStream {
     /// A read, without any I/O.
     #[napi]
-    pub fn read(&self, settings: ReadSettings) -> napi::Result<JsReader> {
+    pub fn read(&self, settings: ReadSettings) -> napi::Result<NativeReader> {
         let open = || {
             let config = ReadConfig {
                 offset: settings.offset,
@@ -93,12 +93,12 @@ impl JsStream {
             Reader::open(&self.inner, config)
         };
         let inner = open().map_err(|info| thrown(&info))?;
-        Ok(JsReader { link: Arc::clone(&self.link), inner })
+        Ok(NativeReader { link: Arc::clone(&self.link), inner })
     }
 }
 
 #[napi]
-impl JsReader {
+impl NativeReader {
     /// The next batch; `null` when the read is over.
     #[napi]
     pub fn next(&self, env: Env, cancel: Option<&Cancel>) -> napi::Result<Unknown<'static>> {

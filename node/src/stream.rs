@@ -17,8 +17,8 @@ use crate::{
     cancel::Cancel,
     dynamic::JsValues,
     error::{number, thrown},
-    js_loop::{JsLoop, Link},
-    transport::JsFetch,
+    js_loop::{Link, Loop},
+    transport::{JsFetch, pieces},
 };
 
 /// Settings of a handle.
@@ -145,9 +145,9 @@ pub struct StreamAnswer {
 }
 
 /// A handle to one stream.
-#[napi(js_name = "NativeStream")]
+#[napi]
 #[derive(Debug)]
-pub struct JsStream {
+pub struct NativeStream {
     pub(crate) link: Arc<Link>,
     pub(crate) inner: Stream,
     /// Whether concurrent appends share requests.
@@ -155,10 +155,10 @@ pub struct JsStream {
 }
 
 #[napi]
-impl JsLoop {
+impl Loop {
     /// A handle, without any I/O.
     #[napi]
-    pub fn stream(&self, settings: StreamSettings) -> napi::Result<JsStream> {
+    pub fn stream(&self, settings: StreamSettings) -> napi::Result<NativeStream> {
         let batching = if settings.batching { Batching::Ordered } else { Batching::Off };
         let config = ClientConfig {
             headers: settings.headers,
@@ -180,12 +180,12 @@ impl JsLoop {
         let inner = Stream::new(&config, &settings.url, settings.content_type.as_deref())
             .map_err(|info| thrown(&info))?
             .with_batching(batching);
-        Ok(JsStream { link: Arc::clone(&self.link), inner, shares: settings.batching })
+        Ok(NativeStream { link: Arc::clone(&self.link), inner, shares: settings.batching })
     }
 }
 
 #[napi]
-impl JsStream {
+impl NativeStream {
     /// The stream's URL, without credentials.
     #[napi(getter)]
     pub fn url(&self) -> &str {
@@ -249,20 +249,19 @@ impl JsStream {
         self.link.start(env, append, cancel)
     }
 
-    /// Appends a request body as it is: on a JSON stream its top-level array is several
-    /// messages.
+    /// Appends what JavaScript makes piece by piece under the number `source`, as one append:
+    /// the request's body as it is.
     #[napi]
-    pub fn append_body(
+    pub fn append_stream(
         &self,
         env: Env,
-        data: &[u8],
+        source: u32,
         settings: AppendSettings,
         cancel: Option<&Cancel>,
     ) -> napi::Result<Unknown<'static>> {
-        let message = Message::Body(Bytes::copy_from_slice(data));
         let config = append_config(settings).map_err(|info| thrown(&info))?;
-        let stream = self.inner.clone();
-        self.link.start(env, async move { stream.append(message, config).await.map(StreamAnswer::from) }, cancel)
+        let (stream, body) = (self.inner.clone(), pieces(Arc::clone(&self.link), source));
+        self.link.start(env, async move { stream.append_streaming(body, config).await.map(StreamAnswer::from) }, cancel)
     }
 
     /// Ends the stream for everyone, with a last message if there is one.

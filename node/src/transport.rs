@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use durable_streams::transport::BodyStream;
 use durable_streams_bindings::{
     BoxFuture, Reply, ReplyBody, ReplyHead, Transport, TransportFailure, TransportFailureKind,
     error::{HostError, header_pairs},
@@ -80,6 +81,20 @@ impl ReplyBody for JsBody {
             }
         })
     }
+}
+
+/// A body that JavaScript makes, asked for piece by piece.
+pub(crate) fn pieces(link: Arc<Link>, source: u32) -> BodyStream {
+    Box::pin(futures_util::stream::unfold(Some(link), move |link: Option<Arc<Link>>| async move {
+        let link = link?;
+        match link.ask(source, Question::Piece).await {
+            Some(Answer::Chunk(chunk)) => chunk.map(|piece| (Ok(piece), Some(link))),
+            Some(Answer::Failed(failure)) => Some((Err(HostError::new(failure.text, failure.number).boxed()), None)),
+            Some(Answer::Values(..) | Answer::Head(..)) | None => {
+                Some((Err("the JavaScript environment has ended".into()), None))
+            }
+        }
+    }))
 }
 
 fn head(status: u16, headers: &[(String, String)]) -> Result<ReplyHead, TransportFailure> {

@@ -3,8 +3,10 @@ import { warnIfUsingHttpInBrowser } from "./browser.js"
 import { JSON_CONTENT_TYPE } from "./constants.js"
 import { DurableStreamError } from "./errors.js"
 import { Handle, type HandleOptions } from "./handle.js"
+import { register } from "./link.js"
 import type { AppendSettings, StreamAnswer } from "./native.js"
 import { checkSignal, encodeBody, mergeHeaders, urlText } from "./options.js"
+import { piecesOf } from "./pieces.js"
 import { read } from "./read.js"
 import type { StreamResponse } from "./response.js"
 import type {
@@ -103,22 +105,23 @@ export class DurableStream {
   }
 
   /**
-   * Appends everything a stream yields as one append: it is collected first, then stored whole or not at all. On a JSON
-   * stream it is JSON text, whose top-level array becomes several messages.
+   * Appends everything a source yields as one append, in one request that goes out while the source still yields:
+   * stored whole or not at all, and never repeated. On a JSON stream it is JSON text, whose top-level array becomes
+   * several messages.
    */
   async appendStream(
     source: ReadableStream<Uint8Array | string> | AsyncIterable<Uint8Array | string> | Iterable<Uint8Array | string>,
     options: AppendOptions = {},
   ): Promise<void> {
-    const { signal } = options
-    checkSignal(signal)
-    const parts: Uint8Array[] = []
-    for await (const part of iterable(source)) {
-      if (signal?.aborted) break
-      parts.push(typeof part === "string" ? Buffer.from(part) : part)
-    }
+    checkSignal(options.signal)
+    const pieces = piecesOf(source)
     const settings = appendSettings(options, false)
-    await this.#answered((native, cancel) => native.appendBody(Buffer.concat(parts), settings, cancel), signal)
+    try {
+      const number = register(pieces)
+      await this.#answered((native, cancel) => native.appendStream(number, settings, cancel), options.signal)
+    } finally {
+      await pieces.end()
+    }
   }
 
   /**
@@ -218,19 +221,6 @@ function appendSettings(options: AppendOptions, isValue: boolean): AppendSetting
 
 function isPromise(body: unknown): body is Promise<AppendBody> {
   return typeof (body as { then?: unknown } | null)?.then === "function"
-}
-
-function iterable<T>(source: ReadableStream<T> | AsyncIterable<T> | Iterable<T>): AsyncIterable<T> | Iterable<T> {
-  return Symbol.asyncIterator in source || Symbol.iterator in source ? source : readAll(source)
-}
-
-async function* readAll<T>(source: ReadableStream<T>): AsyncIterable<T> {
-  const reader = source.getReader()
-  for (;;) {
-    const { done, value } = await reader.read()
-    if (done) return
-    yield value
-  }
 }
 
 /** The fields that are there. */

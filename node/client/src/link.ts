@@ -12,6 +12,8 @@ export interface Source {
   values?: (() => Promise<{ headers: Pairs; params: Pairs }>) | undefined
   /** Sends a request. */
   fetch?: typeof fetch | undefined
+  /** The next piece of a streamed append; none at its end. */
+  piece?: (() => Promise<Uint8Array | null>) | undefined
 }
 
 interface Exchange {
@@ -36,6 +38,8 @@ export const loop: Loop = new native.Loop((question, source, token, payload) => 
       return void answerChunk(token, payload as number)
     case Question.Abort:
       return abort(payload as number)
+    case Question.Piece:
+      return void answerPiece(source, token)
   }
 })
 
@@ -86,6 +90,14 @@ async function answerChunk(token: number, exchangeToken: number): Promise<void> 
   try {
     const piece = await exchanges.get(exchangeToken)?.reader?.read()
     loop.answerChunk(token, piece?.value ?? null)
+  } catch (error) {
+    fail(token, error, false)
+  }
+}
+
+async function answerPiece(number: number, token: number): Promise<void> {
+  try {
+    loop.answerChunk(token, await sourceOf(number).piece!())
   } catch (error) {
     fail(token, error, false)
   }

@@ -157,7 +157,8 @@ export interface NativeStream {
   readonly contentType: string | null
   create(settings: CreateSettings, body: Uint8Array | null, cancel?: Cancel): Promise<StreamAnswer>
   append(data: Uint8Array, settings: AppendSettings, cancel?: Cancel): Promise<StreamAnswer>
-  appendBody(data: Uint8Array, settings: AppendSettings, cancel?: Cancel): Promise<StreamAnswer>
+  /** Appends the pieces of a source, as one append. */
+  appendStream(source: number, settings: AppendSettings, cancel?: Cancel): Promise<StreamAnswer>
   close(last: Uint8Array | null, isValue: boolean, contentType: string | null, cancel?: Cancel): Promise<StreamAnswer>
   delete(cancel?: Cancel): Promise<StreamAnswer>
   head(cancel?: Cancel): Promise<StreamAnswer>
@@ -211,6 +212,8 @@ export const enum Question {
   Chunk = 2,
   /** Nobody needs an exchange any more; the payload is the token of its `Fetch`. */
   Abort = 3,
+  /** The next piece of a streamed append. */
+  Piece = 4,
 }
 
 export type Ask = (question: Question, source: number, token: number, payload: FetchRequest | number | null) => void

@@ -84,8 +84,8 @@ pub struct StoredStream {
 }
 
 /// A server that runs.
-#[napi(js_name = "NativeServer")]
-pub struct JsServer {
+#[napi]
+pub struct NativeServer {
     inner: Arc<Inner>,
     url: String,
     port: u16,
@@ -133,12 +133,12 @@ pub fn start_server(env: Env, settings: ServerSettings) -> napi::Result<Unknown<
             running.engine().add_observer(Arc::clone(&events) as Arc<dyn Observer>);
         }
         let (url, port) = (running.url().to_owned(), running.port());
-        Ok(JsServer { inner: Arc::new(Inner { running: Mutex::new(Some(running)), events }), url, port })
+        Ok(NativeServer { inner: Arc::new(Inner { running: Mutex::new(Some(running)), events }), url, port })
     })
 }
 
 #[napi]
-impl JsServer {
+impl NativeServer {
     /// The server's origin.
     #[napi(getter)]
     pub fn url(&self) -> &str {
@@ -236,7 +236,7 @@ impl JsServer {
     }
 }
 
-impl Drop for JsServer {
+impl Drop for NativeServer {
     /// The JavaScript environment has ended, or nobody can reach the server any more.
     fn drop(&mut self) {
         self.inner.events.end();
