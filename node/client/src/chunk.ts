@@ -1,14 +1,16 @@
 // Messages on their way to a producer: encoded once, side by side, and handed over together.
 
-/** A chunk crosses when it is this long. Units: bytes. */
-const CHUNK_BYTES = 256 * 1024
-/** Or when it holds so many messages. */
-const CHUNK_MESSAGES = 4096
+/** A chunk crosses when it is full. It grows up to this with what is appended. Units: bytes. */
+const MOST_BYTES = 256 * 1024
+/** How it begins: there may be thousands of producers that say little. */
+const FIRST_BYTES = 4 * 1024
+/** One message in so many bytes has a place; smaller ones fill the list first. */
+const BYTES_PER_MESSAGE = 64
 
 /** @internal */
 export class Chunk {
-  #bytes = Buffer.allocUnsafeSlow(CHUNK_BYTES)
-  #ends = new Uint32Array(CHUNK_MESSAGES)
+  #bytes = Buffer.alloc(0)
+  #ends = new Uint32Array(0)
   #length = 0
   #count = 0
   readonly #hand: (data: Uint8Array, ends: Uint32Array) => void
@@ -30,20 +32,13 @@ export class Chunk {
 
   addText(text: string): void {
     // No character of a string takes more than three bytes.
-    const most = text.length * 3
-    if (most > CHUNK_BYTES - this.#length) {
-      this.hand()
-      if (most > CHUNK_BYTES) return this.#handAlone(Buffer.from(text))
-    }
+    if (!this.#hasRoom(text.length * 3)) return this.#handAlone(Buffer.from(text))
     this.#length += this.#bytes.write(text, this.#length)
     this.#counted()
   }
 
   addBytes(data: Uint8Array): void {
-    if (data.length > CHUNK_BYTES - this.#length) {
-      this.hand()
-      if (data.length > CHUNK_BYTES) return this.#handAlone(data)
-    }
+    if (!this.#hasRoom(data.length)) return this.#handAlone(data)
     this.#bytes.set(data, this.#length)
     this.#length += data.length
     this.#counted()
@@ -59,10 +54,22 @@ export class Chunk {
     this.#hand(data, ends)
   }
 
+  /** Makes room; what is larger than any chunk crosses alone. */
+  #hasRoom(bytes: number): boolean {
+    if (bytes <= this.#bytes.length - this.#length && this.#count < this.#ends.length) return true
+    this.hand()
+    if (bytes > MOST_BYTES) return false
+    const size = Math.min(MOST_BYTES, Math.max(FIRST_BYTES, this.#bytes.length * 4))
+    if (size > this.#bytes.length) {
+      this.#bytes = Buffer.allocUnsafeSlow(Math.max(size, bytes))
+      this.#ends = new Uint32Array(size / BYTES_PER_MESSAGE)
+    }
+    return true
+  }
+
   #counted(): void {
     this.#ends[this.#count] = this.#length
     this.#count += 1
-    if (this.#count === CHUNK_MESSAGES) this.hand()
   }
 
   #handAlone(data: Uint8Array): void {
