@@ -30,7 +30,7 @@ export class IdempotentProducer {
   readonly #onError: ((error: Error) => void) | undefined
   readonly #signals: AbortSignal[]
   readonly #chunk = new Chunk((data, ends) => this.#hand(data, ends))
-  readonly #watchCancel: Cancel = newCancel()
+  #watchCancel: Cancel | undefined
   #unlisten = () => {}
   #state: State = "open"
   #isHandScheduled = false
@@ -74,7 +74,8 @@ export class IdempotentProducer {
 
   /**
    * Takes a message: bytes, text, or on a JSON stream the text of one JSON value. Returns at once; what happens to it is
-   * told by `flush()` and `onError`. A loop of many appends should `await producer.ready` now and then.
+   * told by `flush()` and `onError`. A loop of many appends should `await producer.ready` now and then: beyond four
+   * times the limits of the queue messages are refused with `BUSY`.
    * Errors: `ALREADY_CLOSED` after close or detach, `BAD_REQUEST` for anything else than text or bytes.
    */
   append(body: string | Uint8Array): void {
@@ -220,7 +221,10 @@ export class IdempotentProducer {
     try {
       let isSettled = false
       while (!isSettled || this.#native.state().pendingMessages > 0) {
-        const news = await this.#handle.run(() => this.#native.news(this.#watchCancel))
+        // A new one each time: it holds on to what it was given to.
+        const cancel = newCancel()
+        this.#watchCancel = cancel
+        const news = await this.#handle.run(() => this.#native.news(cancel))
         isSettled = news.isSettled
         this.#report(this.#native.takeFailures())
       }
@@ -269,7 +273,7 @@ export class IdempotentProducer {
 
   #abort(): void {
     this.#state = "aborted"
-    this.#watchCancel.cancel()
+    this.#watchCancel?.cancel()
     this.#native.abandon()
   }
 
