@@ -1,5 +1,6 @@
 // Writing from streams: one request for appendStream, a producer behind writable.
 import { createReadStream } from "node:fs"
+import { createServer } from "node:http"
 import { Readable } from "node:stream"
 import { DurableStream } from "@durable-streams/client"
 import { assert, deferred, failure, settled } from "./lib/assert.mjs"
@@ -45,6 +46,54 @@ test("appendStream is one request", async () => {
   await new DurableStream({ ...base, url: wire.url, contentType: "text/plain" }).appendStream(slow(), { seq: "7" })
   assert.deepEqual(wire.seen.map(({ body, headers }) => [body, headers["stream-seq"]]), [["first second", "7"]])
   await wire.stop()
+})
+
+test("appendStream is under way while its source still makes pieces", async () => {
+  const first = deferred()
+  const server = createServer(async (request, response) => {
+    for await (const piece of request) first.resolve(piece)
+    response.writeHead(204, { "stream-next-offset": "1" }).end()
+  })
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve))
+  async function* slow() {
+    yield "first "
+    // The server has it before there is a second.
+    await first.promise
+    yield "second"
+  }
+  const url = `http://127.0.0.1:${server.address().port}/v1/stream/x`
+  await new DurableStream({ ...base, url, contentType: "text/plain" }).appendStream(slow())
+  server.closeAllConnections()
+  server.close()
+})
+
+test("appendStream holds its source back when the server does not take more", async () => {
+  const first = deferred()
+  const gate = deferred()
+  const server = createServer(async (request, response) => {
+    request.once("readable", () => first.resolve())
+    await gate.promise
+    let bytes = 0
+    for await (const piece of request) bytes += piece.length
+    response.writeHead(204, { "stream-next-offset": String(bytes) }).end()
+  })
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve))
+  let made = 0
+  async function* pieces() {
+    for (; made < 256; made++) yield new Uint8Array(1024 * 1024)
+  }
+  const url = `http://127.0.0.1:${server.address().port}/v1/stream/x`
+  const handle = new DurableStream({ ...base, url, contentType: "application/octet-stream" })
+  const appending = handle.appendStream(pieces())
+  await first.promise
+  // Turns of the loop, in which everything that is going to be made without the server is.
+  for (let turn = 0; turn < 2000; turn++) await new Promise((resolve) => setImmediate(resolve))
+  assert.equal(made < 64, true, `${made} MiB were made for a server that takes none`)
+  gate.resolve()
+  await appending
+  assert.equal(handle.lastResponse.offset, String(256 * 1024 * 1024))
+  server.closeAllConnections()
+  server.close()
 })
 
 test("appendStream fails with its source's error, and nothing is stored", async () => {
