@@ -173,7 +173,8 @@ extension DurableStream {
         /// `.shared` stands for the core's own connections. Any other session: requests are made with its
         /// configuration.
         public var session: URLSession
-        public var retry: RetryConfig
+        /// How requests are repeated; absent: up to three times, from 100 ms to 30 s.
+        public var retry: RetryConfig?
         /// How concurrent appends travel together: whether they share requests.
         public var batching: BatchingConfig
         /// Limit of the silence of server-sent events; absent: 90 seconds.
@@ -183,7 +184,7 @@ extension DurableStream {
 
         public init(
             headers: HeadersRecord = [:], params: ParamsRecord = [:], timeout: TimeInterval = 30,
-            longPollTimeout: TimeInterval = 65, session: URLSession = .shared, retry: RetryConfig = .default,
+            longPollTimeout: TimeInterval = 65, session: URLSession = .shared, retry: RetryConfig? = nil,
             batching: BatchingConfig = .disabled, sseIdleTimeout: TimeInterval? = nil,
             connectTimeout: TimeInterval? = nil
         ) {

@@ -98,7 +98,7 @@ extension DurableStream.Configuration {
             longPollTimeoutMs: longPollTimeout * 1000,
             sseIdleTimeoutMs: sseIdleTimeout.map { $0 * 1000 },
             connectTimeoutMs: connectTimeout.map { $0 * 1000 },
-            retry: retry.settings,
+            retry: retry?.settings,
             transport: session === URLSession.shared ? nil : SessionTransport(session)
         )
     }
