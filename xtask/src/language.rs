@@ -10,9 +10,9 @@ use clap::ValueEnum;
 
 use crate::{
     cargo::{self, Profile},
-    node,
+    kotlin, node,
     process::Outcome,
-    python,
+    python, swift,
 };
 
 /// A language with an adapter.
@@ -30,6 +30,10 @@ pub(crate) enum Language {
     Bun,
     /// The same in Deno.
     Deno,
+    /// `bindings/kotlin/adapter`.
+    Kotlin,
+    /// `swift/Adapter`.
+    Swift,
 }
 
 impl Language {
@@ -44,6 +48,8 @@ impl Language {
             Self::Node => node::adapter(node::Runtime::Node),
             Self::Bun => node::adapter(node::Runtime::Bun),
             Self::Deno => node::adapter(node::Runtime::Deno),
+            Self::Kotlin => kotlin::adapter(),
+            Self::Swift => swift::adapter(),
         }
     }
 }

@@ -68,6 +68,16 @@ pub(crate) fn chromium() -> Outcome<()> {
     if found() { Ok(()) } else { Err("chromium is missing; install it with your system's package manager".into()) }
 }
 
+/// Makes sure the program that installs a Debian into a folder is there.
+pub(crate) fn debootstrap() -> Outcome<()> {
+    let found = || command("debootstrap").arg("--version").output().is_ok();
+    if found() {
+        return Ok(());
+    }
+    install_with_apt("debootstrap");
+    if found() { Ok(()) } else { Err("debootstrap is missing; install it with your system's package manager".into()) }
+}
+
 /// Best effort: without apt, or without the right to use it, the caller's check says what to do.
 fn install_with_apt(package: &str) {
     println!("installing {package}");

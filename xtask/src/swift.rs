@@ -1,0 +1,276 @@
+//! Swift: the package built, its tests, and its adapter. The toolchain is the system's if it is
+//! new enough. Otherwise it is Debian's, in a folder of its own below `.peers/` that programs
+//! are started in: no package for the systems this runs on has a Swift 6.
+
+use std::{
+    ffi::OsString,
+    fs,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::OnceLock,
+};
+
+use serde_json::Value;
+
+use crate::{
+    cargo::cargo,
+    conformance_client,
+    language::{Adapter, Language},
+    process::{Outcome, cannot_start, capture, command, peers, root, run as run_command},
+    tally::Tally,
+    tools,
+};
+
+/// Oldest Swift that the package builds with.
+const OLDEST: u32 = 6;
+/// The first Debian that has it.
+const SUITE: &str = "trixie";
+/// The compiler, and what it needs to link.
+const PACKAGES: &str = "swiftlang,libc6-dev,gcc,libstdc++-14-dev";
+/// Where things are inside the folder.
+const INSIDE: &str = "/durable-streams";
+/// Starts a program in the folder `$1`: `$2` is mounted as the package, `$3` as the folder of
+/// the native library, in a namespace that ends with the program, so that nothing stays mounted.
+const ENTER: &str = r#"
+set -e
+folder=$1
+mount -t proc proc "$folder/proc"
+mount --rbind /dev "$folder/dev"
+mount --bind "$2" "$folder/durable-streams/package"
+mount --bind "$3" "$folder/durable-streams/lib"
+shift 3
+exec chroot "$folder" /usr/bin/env -i PATH=/usr/bin:/bin HOME=/root LC_ALL=C.UTF-8 LD_LIBRARY_PATH=/durable-streams/lib "$@"
+"#;
+/// The adapter's program.
+const ADAPTER: &str = "durable-streams-adapter-swift";
+
+/// Builds and tests the package; `alone` also runs the conformance kit, which is otherwise a
+/// part of its own.
+pub(crate) fn run(alone: bool) -> Outcome<Tally> {
+    let swift = Swift::found()?;
+    let mut tally = Tally::of("swift: the package builds without warnings", swift.build());
+    tally += swift.test()?;
+    if alone {
+        tally += conformance_client::run(&conformance_client::Options::of(Language::Swift), None)?;
+    }
+    Ok(tally)
+}
+
+/// How the adapter is started.
+pub(crate) fn adapter() -> Outcome<Adapter> {
+    let swift = Swift::found()?;
+    // The parts of one run share it.
+    static BUILT: OnceLock<()> = OnceLock::new();
+    if BUILT.get().is_none() {
+        swift.build()?;
+        BUILT.get_or_init(|| ());
+    }
+    let (_, scratch, _) = swift.places();
+    let program = swift.start(scratch.join("debug").join(ADAPTER));
+    let library_path = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+    let environment = if swift.folder.is_none() {
+        vec![("LD_LIBRARY_PATH".into(), joined(&swift.library, &library_path))]
+    } else {
+        Vec::new()
+    };
+    let arguments = program.get_args().map(OsString::from).collect();
+    Ok(Adapter { arguments, environment, ..Adapter::new(program.get_program()) })
+}
+
+/// A toolchain, and the native library that the package stands on.
+struct Swift {
+    /// The folder it is in; absent: the system's.
+    folder: Option<PathBuf>,
+    /// Folder of the native library.
+    library: PathBuf,
+}
+
+impl Swift {
+    /// The system's toolchain, or Debian's, which is installed if need be; and the library.
+    fn found() -> Outcome<Self> {
+        let is_here = major(command("swift").arg("--version")).is_some_and(|major| major >= OLDEST);
+        let folder = if is_here { None } else { Some(installed()?) };
+        Ok(Self { folder, library: library()? })
+    }
+
+    /// Builds library, adapter and tests. A warning fails it.
+    fn build(&self) -> Outcome<()> {
+        let mut build = self.swift("build");
+        build.args(["--build-tests", "-Xswiftc", "-warnings-as-errors"]);
+        run_command(&mut build)
+    }
+
+    /// Runs the tests, shows what they print, and counts.
+    fn test(&self) -> Outcome<Tally> {
+        let mut tests = self.swift("test");
+        tests.args(["-Xswiftc", "-warnings-as-errors", "--disable-xctest"]);
+        let mut child = tests.stdout(Stdio::piped()).spawn().map_err(|error| cannot_start(&tests, &error))?;
+        let mut tally = Tally::default();
+        if let Some(stdout) = child.stdout.take() {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                println!("{line}");
+                count(&line, &mut tally);
+            }
+        }
+        let status = child.wait().map_err(|error| cannot_start(&tests, &error))?;
+        if tally.failures.is_empty() && (!status.success() || tally.passed == 0) {
+            tally.failures.push(format!("swift test: ended with {status} after {} tests", tally.passed));
+        }
+        Ok(tally)
+    }
+
+    /// A command of the toolchain about our package.
+    fn swift(&self, verb: &str) -> Command {
+        let (package, scratch, library) = self.places();
+        let mut swift = self.start("swift");
+        swift.args([verb, "--disable-sandbox", "--package-path"]).arg(package).arg("--scratch-path").arg(scratch);
+        let mut flag = OsString::from("-L");
+        flag.push(library);
+        swift.arg("-Xlinker").arg(flag);
+        swift
+    }
+
+    /// Package, scratch folder and library folder as the toolchain sees them.
+    fn places(&self) -> (PathBuf, PathBuf, PathBuf) {
+        match &self.folder {
+            Some(_) => {
+                let inside = Path::new(INSIDE);
+                (inside.join("package"), inside.join("build"), inside.join("lib"))
+            }
+            None => (root().join("swift"), peers().join("swift-build"), self.library.clone()),
+        }
+    }
+
+    /// A program that runs where the toolchain is.
+    fn start(&self, program: impl AsRef<Path>) -> Command {
+        let Some(folder) = &self.folder else {
+            let mut start = command(program.as_ref());
+            start.env("LD_LIBRARY_PATH", &self.library);
+            return start;
+        };
+        let mut start = command("unshare");
+        start.args(["--mount", "sh", "-c", ENTER, "sh"]).arg(folder).arg(root().join("swift")).arg(&self.library);
+        start.arg(program.as_ref());
+        start
+    }
+}
+
+fn joined(first: &Path, rest: &OsString) -> OsString {
+    let mut all = first.as_os_str().to_owned();
+    if !rest.is_empty() {
+        all.push(":");
+        all.push(rest);
+    }
+    all
+}
+
+/// The folder with Debian's toolchain, installed on first use.
+fn installed() -> Outcome<PathBuf> {
+    let folder = peers().join("swift-root");
+    let prepare = || {
+        for place in ["package", "build", "lib"] {
+            let place = folder.join(INSIDE.trim_start_matches('/')).join(place);
+            fs::create_dir_all(&place).map_err(|error| format!("cannot make {}: {error}", place.display()))?;
+        }
+        let there = Swift { folder: Some(folder.clone()), library: root().join("swift") };
+        match major(there.start("swift").arg("--version")) {
+            Some(major) if major >= OLDEST => Ok(()),
+            _ => Err("it does not start"),
+        }
+        .map_err(|why| crate::process::Failure::from(format!("Swift in {}: {why}", folder.display())))
+    };
+    if folder.join("usr/bin/swift").exists() && prepare().is_ok() {
+        return Ok(folder);
+    }
+    println!("installing Swift into {}", folder.display());
+    // What is left of an installation that did not end.
+    let _ = fs::remove_dir_all(&folder);
+    tools::debootstrap()?;
+    let mut install = command("debootstrap");
+    install.args(["--variant=minbase", &format!("--include={PACKAGES}"), SUITE]).arg(&folder);
+    if let Some(mirror) = mirror() {
+        install.arg(mirror);
+    }
+    run_command(&mut install).map_err(|failure| {
+        format!("{failure}; without Swift {OLDEST} on the path this needs Debian or Ubuntu, and root")
+    })?;
+    prepare()?;
+    // 1 GB of packages that are installed by now.
+    let _ = fs::remove_dir_all(folder.join("var/cache/apt/archives"));
+    Ok(folder)
+}
+
+/// Where this machine gets its Debian packages from; absent: where debootstrap would.
+fn mirror() -> Option<String> {
+    let targets = capture(command("apt-get").args([
+        "indextargets",
+        "--format",
+        "$(ORIGIN) $(LABEL) $(REPO_URI)",
+        "Created-By: Packages",
+    ]));
+    let targets = targets.ok()?;
+    targets.lines().find_map(|line| line.strip_prefix("Debian Debian ")).map(str::to_owned)
+}
+
+/// Builds the native library as `cargo test --workspace` does, and returns its folder.
+fn library() -> Outcome<PathBuf> {
+    let mut build = cargo();
+    build.args(["build", "--message-format=json-render-diagnostics", "--workspace", "--lib"]);
+    let output = build.stderr(Stdio::inherit()).output().map_err(|error| cannot_start(&build, &error))?;
+    if !output.status.success() {
+        return Err("the workspace's libraries do not build".into());
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut messages = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let file = messages
+        .find(|message| message["reason"] == "compiler-artifact" && message["target"]["name"] == "durable_streams_ffi")
+        .and_then(|message| message["filenames"].get(0)?.as_str().map(PathBuf::from))
+        .ok_or("cargo named no library durable_streams_ffi")?;
+    Ok(file.parent().unwrap_or(&file).to_owned())
+}
+
+/// The first number of a version.
+fn major(version: &mut Command) -> Option<u32> {
+    let text = capture(version).ok()?;
+    text.split_once("Swift version ")?.1.split('.').next()?.trim().parse().ok()
+}
+
+/// Reads one line of Swift Testing's report.
+fn count(line: &str, tally: &mut Tally) {
+    // A mark stands in front: `✔ Test name() passed after 0.1 seconds.`
+    let Some((_, test)) = line.split_once(" Test ") else { return };
+    if test.starts_with("run with ") {
+        return;
+    }
+    if test.contains(" passed after ") {
+        tally.passed += 1;
+    } else if test.contains(" failed after ") || test.contains(" skipped") {
+        tally.failures.push(format!("swift test: {test}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::count;
+    use crate::tally::Tally;
+
+    #[test]
+    fn lines_of_swift_testing_are_counted() {
+        let mut tally = Tally::default();
+        for line in [
+            "◇ Test run started.",
+            "◇ Test appends() started.",
+            "✔ Test appends() passed after 0.012 seconds.",
+            "✔ Test \"a name\" passed after 0.012 seconds.",
+            "✔ Suite Reading passed after 0.031 seconds.",
+            "✘ Test reads() failed after 0.004 seconds with 1 issue.",
+            "➜ Test forks() skipped.",
+            "✘ Test run with 4 tests failed after 0.02 seconds with 1 issue.",
+        ] {
+            count(line, &mut tally);
+        }
+        assert_eq!(tally.passed, 2);
+        assert_eq!(tally.failures.len(), 2);
+    }
+}
