@@ -5,9 +5,9 @@ use std::time::Instant;
 use clap::ValueEnum;
 
 use crate::{
-    cargo, conformance, conformance_client, crash, e2e, faults, interop, lint, node,
+    cargo, conformance, conformance_client, crash, e2e, faults, interop, kotlin, lint, node,
     process::{Failure, Outcome},
-    python, soak,
+    python, soak, swift,
     tally::Tally,
     tidy,
 };
@@ -39,6 +39,10 @@ pub(crate) enum Part {
     Python,
     /// The npm packages, installed, in Node, Bun and Deno; alone also the conformance kit.
     Node,
+    /// The jar for Kotlin and Java; alone also the conformance kit.
+    Kotlin,
+    /// The Swift package and its tests; alone also the conformance kit.
+    Swift,
 }
 
 /// Runs one part or all, prints a summary, and closes with the totals alone on a line.
@@ -76,5 +80,7 @@ fn execute(part: Part, alone: bool) -> Outcome<Tally> {
         Part::Faults => faults::run_rust(),
         Part::Python => python::run(alone),
         Part::Node => node::run(alone),
+        Part::Kotlin => kotlin::run(alone),
+        Part::Swift => swift::run(alone),
     }
 }
