@@ -99,7 +99,7 @@ class AsyncClientHandler(Handler):
             _mark(error)
             raise
         # Undecoded where possible: a generator within a generator cannot be closed from outside.
-        is_plain = "content-encoding" not in response.headers
+        is_plain = "content-encoding" not in response.headers and not response.is_stream_consumed
         pieces = response.aiter_raw() if is_plain else response.aiter_bytes()
         return response.status_code, _headers(response), _Body(response, pieces)
 

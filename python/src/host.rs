@@ -11,6 +11,7 @@ use std::sync::{
 
 use durable_streams_bindings::{
     BoxFuture,
+    call::where_waiting_is_fine,
     client::{Dynamic, Resolved},
     error::HostError,
     runtime,
@@ -196,7 +197,7 @@ async fn blocking<T: Send + 'static>(
     work: impl for<'py> FnOnce(Python<'py>) -> PyResult<T> + Send + 'static,
 ) -> Result<T, HostError> {
     let handle = runtime::handle().map_err(|error| lost(error.detail()))?;
-    match handle.spawn_blocking(move || Python::try_attach(work)).await {
+    match handle.spawn_blocking(move || where_waiting_is_fine(|| Python::try_attach(work))).await {
         Ok(Some(result)) => result.map_err(carried),
         Ok(None) => Err(lost("the interpreter ends")),
         Err(_) => Err(lost("the runtime stopped")),

@@ -1,7 +1,7 @@
 //! Operations on the runtime: started, and answered through a callback; or waited for by a
 //! thread that has nothing else to do.
 
-use std::{future::Future, pin::pin, time::Duration};
+use std::{cell::Cell, future::Future, pin::pin, time::Duration};
 
 use tokio::runtime::Handle;
 
@@ -43,7 +43,7 @@ pub fn wait<T, F>(cancel: &CancelHandle, operation: F, mut tick: impl FnMut() ->
 where
     F: Future<Output = Outcome<T>>,
 {
-    if Handle::try_current().is_ok() {
+    if Handle::try_current().is_ok() && !MAY_WAIT.get() {
         return Err(ErrorInfo::invalid("call", "a blocking call is not possible inside a callback of this library"));
     }
     let handle = runtime::handle()?;
@@ -55,6 +55,21 @@ where
         }
         tick()?;
     }
+}
+
+thread_local!(static MAY_WAIT: Cell<bool> = const { Cell::new(false) });
+
+/// Runs a callback of the host on a thread the runtime keeps for what blocks
+/// (`spawn_blocking`): [`wait`] is possible in it.
+pub fn where_waiting_is_fine<T>(callback: impl FnOnce() -> T) -> T {
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            MAY_WAIT.set(self.0);
+        }
+    }
+    let _restore = Restore(MAY_WAIT.replace(true));
+    callback()
 }
 
 /// The operation, or `CANCELLED` as soon as `cancel` is used.
@@ -136,5 +151,12 @@ mod tests {
         let nested = async { wait(&CancelHandle::new(), async { Ok(()) }, || Ok(())) };
         start(&CancelHandle::new(), nested, move |outcome| drop(told.send(outcome)));
         assert_eq!(outcome.recv().expect("told").expect_err("refused").code(), ErrorCode::InvalidArgument);
+    }
+
+    #[test]
+    fn a_callback_on_a_thread_for_blocking_work_may_wait() {
+        let nested = || where_waiting_is_fine(|| wait(&CancelHandle::new(), async { Ok(7) }, || Ok(())));
+        let asked = async move { tokio::task::spawn_blocking(nested).await.map_err(|_| ErrorInfo::cancelled())? };
+        assert_eq!(wait(&CancelHandle::new(), asked, || Ok(())).expect("waited"), 7);
     }
 }
