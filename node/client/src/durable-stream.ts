@@ -3,6 +3,7 @@ import { warnIfUsingHttpInBrowser } from "./browser.js"
 import { JSON_CONTENT_TYPE } from "./constants.js"
 import { DurableStreamError } from "./errors.js"
 import { Handle, type HandleOptions } from "./handle.js"
+import { withHeaders } from "./headers.js"
 import { register } from "./link.js"
 import type { AppendSettings, StreamAnswer } from "./native.js"
 import { checkSignal, encodeBody, mergeHeaders, urlText } from "./options.js"
@@ -183,13 +184,8 @@ export class DurableStream {
       throw error
     }
     const { status, headers, offset, streamClosed, contentType, etag, cacheControl, ttlSeconds, expiresAt } = answer
-    return {
-      exists: true,
-      streamClosed: streamClosed ?? false,
-      status,
-      headers: new Headers(headers),
-      ...defined({ contentType, offset, etag, cacheControl, ttlSeconds, expiresAt }),
-    }
+    const known = defined({ contentType, offset, etag, cacheControl, ttlSeconds, expiresAt })
+    return withHeaders({ exists: true as const, streamClosed: streamClosed ?? false, status, ...known }, headers)
   }
 
   /** @internal The handle for a producer: this one's own, or one with the producer's headers and `fetch`. */
@@ -209,7 +205,7 @@ export class DurableStream {
     const answer = await handle.run((cancel) => start(handle.native, cancel), this.#options.signal, signal)
     const { status, headers, attempts, offset, streamClosed, duplicate, producerEpoch, producerSeq, etag } = answer
     const told = defined({ offset, streamClosed, duplicate, producerEpoch, producerSeq, etag })
-    this.#last = { status, headers: new Headers(headers), attempts, ...told }
+    this.#last = withHeaders({ status, attempts, ...told }, headers)
     return answer
   }
 }

@@ -2,6 +2,7 @@
 import { STATUS_CODES } from "node:http"
 import type { StreamBatch } from "./batch.js"
 import { DurableStreamError } from "./errors.js"
+import { headersLater } from "./headers.js"
 import { asAsyncIterableReadableStream } from "./iterable.js"
 import type { Session } from "./session.js"
 import type {
@@ -37,8 +38,6 @@ export class StreamResponse<TJson = unknown> {
   readonly live: LiveMode | LegacyLiveMode
   /** Where the read began. */
   readonly startOffset: Offset
-  /** Headers of the first answer. */
-  readonly headers: Headers
   /** HTTP status of the first answer. */
   readonly status: number
   readonly statusText: string
@@ -48,6 +47,7 @@ export class StreamResponse<TJson = unknown> {
   readonly closed: Promise<void>
 
   #session: Session
+  readonly #headers: () => Headers
   #isJson: boolean
   #method: string | undefined
   #isCancelled = false
@@ -65,7 +65,7 @@ export class StreamResponse<TJson = unknown> {
     if (contentType !== undefined) this.contentType = contentType
     this.live = live
     this.startOffset = startOffset
-    this.headers = new Headers(session.headers)
+    this.#headers = headersLater(session.headers)
     this.status = session.status
     this.statusText = STATUS_CODES[this.status] ?? ""
     this.#offset = startOffset
@@ -76,6 +76,11 @@ export class StreamResponse<TJson = unknown> {
     session.onClose = () => this.#closed()
     // Whoever consumes the read gets the error there; `closed` is for those who want it here.
     this.closed.catch(() => {})
+  }
+
+  /** Headers of the first answer. */
+  get headers(): Headers {
+    return this.#headers()
   }
 
   /** Where to resume: behind everything delivered. */
