@@ -14,6 +14,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Awaitable, Callable, Dict, Optional
 
 from . import _durable_streams as _native
+from ._transport import in_trio
 
 # Event loops are imported by those who run them, not by blocking programs that import this.
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _KEYS = itertools.count()
 async def perform(call: _native.Call) -> Any:
     """Performs an operation for the current task. Cancelling the task gives the operation up."""
     trio = sys.modules.get("trio")
-    if trio is not None and _in_trio(trio):
+    if trio is not None and in_trio(trio):
         return await _perform_on_trio(trio, call)
     return await _perform_on_asyncio(call)
 
@@ -35,7 +36,7 @@ def bind_to_running_loop(host: Optional[_native.Host]) -> None:
     if host is None:
         return
     trio = sys.modules.get("trio")
-    if trio is not None and _in_trio(trio):
+    if trio is not None and in_trio(trio):
         host.bind(_trio_port(trio).native)
         return
     loop = sys.modules["asyncio"]._get_running_loop() if "asyncio" in sys.modules else None
@@ -215,14 +216,6 @@ class _TrioPort(_Port):
 
 
 _RUNS: Dict[str, Any] = {}
-
-
-def _in_trio(trio: Any) -> bool:
-    try:
-        trio.lowlevel.current_task()
-    except RuntimeError:
-        return False
-    return True
 
 
 def _trio_port(trio: Any) -> _TrioPort:

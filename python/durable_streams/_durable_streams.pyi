@@ -6,6 +6,25 @@ from typing import Any, final
 
 from ._types import RetryOptions
 
+__all__ = [
+    "Batch",
+    "Call",
+    "Host",
+    "Job",
+    "Left",
+    "Pieces",
+    "Port",
+    "Producer",
+    "Reader",
+    "Server",
+    "Stream",
+    "__version__",
+    "begin_exit",
+    "generation",
+    "json_dumps",
+    "json_loads",
+]
+
 __version__: str
 
 def json_loads(data: bytes) -> Any: ...
@@ -83,7 +102,7 @@ class Stream:
         fork_from: str | None = None,
         fork_offset: str | None = None,
         fork_sub_offset: int | None = None,
-        headers: list[tuple[str, str]] = [],
+        headers: list[tuple[str, str]] = ...,
     ) -> Call: ...
     def append(
         self,
@@ -93,13 +112,13 @@ class Stream:
         seq: str | None = None,
         content_type: str | None = None,
         producer: tuple[str, int, int] | None = None,
-        headers: list[tuple[str, str]] = [],
+        headers: list[tuple[str, str]] = ...,
     ) -> Call: ...
     def close_stream(
-        self, *, data: Any = None, content_type: str | None = None, headers: list[tuple[str, str]] = []
+        self, *, data: Any = None, content_type: str | None = None, headers: list[tuple[str, str]] = ...
     ) -> Call: ...
-    def delete(self, *, headers: list[tuple[str, str]] = []) -> Call: ...
-    def head(self, *, headers: list[tuple[str, str]] = []) -> Call: ...
+    def delete(self, *, headers: list[tuple[str, str]] = ...) -> Call: ...
+    def head(self, *, headers: list[tuple[str, str]] = ...) -> Call: ...
 
 @final
 class Reader:
@@ -112,8 +131,8 @@ class Reader:
         cursor: str | None = None,
         if_none_match: str | None = None,
         content_type: str | None = None,
-        headers: list[tuple[str, str]] = [],
-        params: list[tuple[str, str]] = [],
+        headers: list[tuple[str, str]] = ...,
+        params: list[tuple[str, str]] = ...,
         timeout: float | None = None,
         retry: RetryOptions | None = None,
     ) -> Reader: ...

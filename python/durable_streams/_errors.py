@@ -139,7 +139,7 @@ class StreamNotFoundError(HTTPStatusError):
 
     def __init__(self, url: str = "", message: Optional[str] = None) -> None:
         super().__init__(message or f"Stream not found: {url}", 404, "NOT_FOUND")
-        self.url = url
+        self.url: Optional[str] = url
 
 
 class StreamExistsError(HTTPStatusError):
@@ -147,7 +147,7 @@ class StreamExistsError(HTTPStatusError):
 
     def __init__(self, url: str = "", message: Optional[str] = None) -> None:
         super().__init__(message or f"Stream already exists: {url}", 409, "CONFLICT_EXISTS")
-        self.url = url
+        self.url: Optional[str] = url
 
 
 class SeqConflictError(HTTPStatusError):

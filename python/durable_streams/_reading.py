@@ -37,13 +37,13 @@ class Settings:
         params: Optional[Mapping[str, Any]] = None,
         timeout: Any = None,
     ) -> None:
-        self.config = config.merged(headers, params)
-        self.offset = offset
+        self.config: Config = config.merged(headers, params)
+        self.offset: Optional[str] = offset
         self.live: LiveMode = live
-        self.mode = live_mode(live)
-        self.cursor = cursor
-        self.if_none_match = if_none_match
-        self.timeout = seconds("timeout", timeout)
+        self.mode: str = live_mode(live)
+        self.cursor: Optional[str] = cursor
+        self.if_none_match: Optional[str] = if_none_match
+        self.timeout: Optional[float] = seconds("timeout", timeout)
         split("headers", self.config.headers)
         split("params", self.config.params)
 
@@ -264,6 +264,7 @@ class Shape:
         # What is behind a message that is not what was asked for.
         self._behind: Optional[List[Any]] = None
         self._refused: Optional[Exception] = None
+        self._refused_at: Optional[int] = None
 
     def left(self) -> Optional[List[Any]]:
         """What an earlier batch still owes: raises its error, then gives what is behind it."""
@@ -271,9 +272,10 @@ class Shape:
         if refused is not None:
             raise refused
         behind, self._behind = self._behind, None
-        if behind is None:
+        if behind is None or self._refused_at is None:
             return None
-        items = self._accepted(lambda: self._decode.rest(behind, self._response))
+        first = self._refused_at + 1
+        items = self._accepted(lambda: self._decode.rest(behind, self._response, first))
         pieces = items if self._mode == "json" else [items]
         return self._events(self._latest, pieces) if self._is_event and self._latest is not None else pieces
 
@@ -282,6 +284,7 @@ class Shape:
             return decode()
         except RefusedItem as refused:
             self._refused, self._behind = refused.error, refused.behind
+            self._refused_at = refused.error.index
             return refused.before
 
     def pieces(self, batch: _native.Batch) -> List[Any]:

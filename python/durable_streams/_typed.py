@@ -25,6 +25,8 @@ class InvalidItemError(DurableStreamError, ValueError):
 
     item: Any
     """The message."""
+    index: int
+    """Its place among the messages of the answer it came in, from 0."""
     offset: str
     """Where that answer began: reading from here brings the message again."""
 
@@ -46,8 +48,8 @@ class Decoder:
         """The messages of a batch."""
         return self.rest(plain(batch, response), response)
 
-    def rest(self, items: List[Any], _response: "Response") -> List[Any]:
-        """Plain messages, made into what was asked for."""
+    def rest(self, items: List[Any], response: "Response", first: int = 0) -> List[Any]:
+        """Plain messages, made into what was asked for; the first has this place in its answer."""
         return items
 
 
@@ -57,7 +59,7 @@ class Mapped(Decoder):
     def __init__(self, function: Callable[[Any], Any]) -> None:
         self._function = function
 
-    def rest(self, items: List[Any], _response: "Response") -> List[Any]:
+    def rest(self, items: List[Any], response: "Response", first: int = 0) -> List[Any]:
         return [self._function(item) for item in items]
 
 
@@ -67,13 +69,14 @@ class Typed(Decoder):
     def __init__(self, function: Callable[[Any], Any]) -> None:
         self._function = function
 
-    def rest(self, items: List[Any], response: "Response") -> List[Any]:
+    def rest(self, items: List[Any], response: "Response", first: int = 0) -> List[Any]:
         made = []
         for index, item in enumerate(items):
             try:
                 made.append(self._function(item))
             except Exception as error:
-                raise RefusedItem(made, _refused(item, error, response), items[index + 1 :]) from None
+                refused = _refused(item, first + index, error, response)
+                raise RefusedItem(made, refused, items[index + 1 :]) from None
         return made
 
 
@@ -153,11 +156,11 @@ def _pydantic(pydantic: Any, kind: Any) -> Decoder:
     return InOneCall(whole.validate_json, lambda item: one.validate_json(_native.json_dumps(item)), ValueError)
 
 
-def _refused(item: Any, error: Exception, response: "Response") -> InvalidItemError:
+def _refused(item: Any, index: int, error: Exception, response: "Response") -> InvalidItemError:
     offset = response._before
     refused = InvalidItemError(
-        f"{response.url}: a message after offset {offset} is not what was asked for: {error}", None, "INVALID_ITEM"
+        f"{response.url}: message {index} after offset {offset} is not what was asked for: {error}", None, "INVALID_ITEM"
     )
-    refused.url, refused.item, refused.offset = response.url, item, offset
+    refused.url, refused.item, refused.index, refused.offset = response.url, item, index, offset
     refused.__cause__ = error
     return refused
