@@ -23,7 +23,6 @@ import java.net.http.HttpClient
 import java.time.Duration
 import java.time.Instant
 import java.util.concurrent.CompletableFuture
-import java.util.function.Function
 import java.util.function.Supplier
 import kotlin.time.toKotlinDuration
 import kotlin.time.toKotlinInstant
@@ -123,19 +122,11 @@ class DurableStream private constructor(private val client: DurableStreamsClient
     fun readAsync(url: String, options: ReadOptions = ReadOptions.create()): CompletableFuture<List<Chunk>> =
         scope.future { handle(url).read(options).toList() }
 
-    /** The messages of a JSON stream; `parser` gets the text of a JSON array. */
+    /** The messages of a JSON stream; `parser` gets the text of a JSON array (a `Function` goes as `f::apply`). */
     @JvmOverloads
     fun <T> readJson(
         url: String,
         parser: JsonParser<T>,
-        options: ReadOptions = ReadOptions.create(),
-    ): JsonIterator<T> = JsonIterator(read(url, options), parser)
-
-    /** For parsers that are a `Function` already. */
-    @JvmOverloads
-    fun <T> readJson(
-        url: String,
-        parser: Function<String, List<T>>,
         options: ReadOptions = ReadOptions.create(),
     ): JsonIterator<T> = JsonIterator(read(url, options), parser)
 

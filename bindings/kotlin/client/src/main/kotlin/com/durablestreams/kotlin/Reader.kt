@@ -14,6 +14,7 @@ import com.durablestreams.model.Offset
 import com.durablestreams.model.ReadOptions
 import kotlinx.coroutines.CancellationException
 import java.util.Optional
+import java.util.concurrent.atomic.AtomicBoolean
 import com.durablestreams.ffi.LiveMode as CoreLiveMode
 
 /** A read. One piece is asked for at a time; a pull that is cancelled loses nothing. */
@@ -24,10 +25,10 @@ class Reader internal constructor(stream: StreamHandle, options: ReadOptions) : 
     @Volatile
     private var state: ReadState = ffi.state()
 
+    private val closed = AtomicBoolean()
+
     /** Whether [close] was called. */
-    @Volatile
-    var isClosed: Boolean = false
-        private set
+    val isClosed: Boolean get() = closed.get()
 
     /** Where to resume, as of the last piece handed out. */
     val offset: Offset get() = Offset(state.offset)
@@ -81,7 +82,7 @@ class Reader internal constructor(stream: StreamHandle, options: ReadOptions) : 
 
     /** Ends the read and aborts its connection, from any thread. */
     override fun close() {
-        isClosed = true
+        if (!closed.compareAndSet(false, true)) return
         ffi.cancel()
         ffi.close()
     }

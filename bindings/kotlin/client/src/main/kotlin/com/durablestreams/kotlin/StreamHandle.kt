@@ -45,7 +45,7 @@ data class CreateOptions(
     val closed: Boolean = false,
     /** First data; on a JSON stream one message. */
     val data: ByteArray? = null,
-    /** Source of a fork: a name or a URL on the same server. */
+    /** Source of a fork: its path on the same server. */
     val forkFrom: String? = null,
     /** Where the fork diverges. */
     val forkOffset: Offset? = null,

@@ -1,0 +1,33 @@
+package com.durablestreams
+
+import com.durablestreams.kotlin.DurableStreams
+import com.durablestreams.kotlin.StreamHandle
+import com.durablestreams.testing.TestServer
+import kotlinx.coroutines.delay
+import kotlinx.coroutines.runBlocking
+import kotlinx.coroutines.withTimeout
+import java.util.concurrent.atomic.AtomicInteger
+import kotlin.time.Duration.Companion.milliseconds
+import kotlin.time.Duration.Companion.seconds
+
+/** One server for all tests, and a stream of its own for each. */
+object Server {
+    private val count = AtomicInteger()
+    val server: TestServer by lazy { TestServer.start(longPollTimeoutMs = 60_000) }
+
+    @JvmStatic
+    fun newUrl(): String = "${server.streamsUrl}/stream-${count.incrementAndGet()}"
+
+    fun newStream(contentType: String? = null): StreamHandle = DurableStreams().stream(newUrl(), contentType)
+
+    /** Waits until so many live reads are under way at the server. */
+    suspend fun awaitLiveReaders(number: Long) = withTimeout(20.seconds) {
+        while (server.liveReaders != number) delay(5.milliseconds)
+    }
+
+    val String.path: String get() = java.net.URI(this).path
+}
+
+/** A test that suspends, within a time that only a hang exceeds. */
+fun testing(block: suspend kotlinx.coroutines.CoroutineScope.() -> Unit): Unit =
+    runBlocking { withTimeout(120.seconds) { block() } }
