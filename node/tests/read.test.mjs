@@ -196,17 +196,20 @@ test("a subscriber's promise holds the next batch back", async () => {
   const handle = await created()
   const response = await handle.stream({ live: "sse" })
   const gate = deferred()
+  const first = deferred()
   const second = deferred()
   let running = 0
   const items = []
   response.subscribeJson(async (batch) => {
     assert.equal(++running, 1)
     items.push(...batch.items)
+    if (items.length === 1) first.resolve()
     if (items.length === 1) await gate.promise
     if (items.length === 3) second.resolve()
     running--
   })
   await handle.append("1")
+  await first.promise
   await handle.append("2")
   await handle.append("3")
   // Three are stored; two wait for the subscriber.
