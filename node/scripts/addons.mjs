@@ -22,8 +22,10 @@ for (const addon of ADDONS) {
   const folder = join(root, addon.package, "native")
   mkdirSync(folder, { recursive: true })
   const file = join(folder, `${addon.name}.${platform()}.node`)
-  // Renamed into place: a process that has the old file loaded keeps it.
   copyFileSync(join(target, isRelease ? "release" : "debug", library(addon.crate)), `${file}.new`)
+  // Symbols are four fifths of a release build, and of no use to who installs it.
+  if (isRelease && process.platform === "linux") execFileSync("strip", ["--strip-unneeded", `${file}.new`])
+  // Renamed into place: a process that has the old file loaded keeps it.
   renameSync(`${file}.new`, file)
   console.log(file)
 }
