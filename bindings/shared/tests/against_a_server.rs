@@ -95,7 +95,7 @@ fn a_failed_request_fails_those_behind_it_only_when_they_are_ordered() {
         let first = stream.enqueue(text("1"), AppendConfig::default()).expect("queued");
         // The first is under way once the server has its request; until then they may share one.
         let second = run(async {
-            tokio::time::sleep(std::time::Duration::from_millis(150)).await;
+            tokio::time::sleep(Duration::from_millis(150)).await;
             stream.enqueue(text("2"), AppendConfig::default())
         });
         let told = |receipt: tokio::sync::oneshot::Receiver<_>| run(async { receipt.await.expect("told") });
