@@ -104,7 +104,8 @@ impl Swift {
     /// Runs the tests, shows what they print, and counts.
     fn test(&self) -> Outcome<Tally> {
         let mut tests = self.swift("test");
-        tests.args(["-Xswiftc", "-warnings-as-errors", "--disable-xctest"]);
+        // One at a time: some look at the memory of the process.
+        tests.args(["-Xswiftc", "-warnings-as-errors", "--disable-xctest", "--no-parallel"]);
         let mut child = tests.stdout(Stdio::piped()).spawn().map_err(|error| cannot_start(&tests, &error))?;
         let mut tally = Tally::default();
         if let Some(stdout) = child.stdout.take() {

@@ -136,7 +136,7 @@ import Testing
             let before = try residentBytes()
             for number in 0..<3000 { try await round(number) }
             let grown = try residentBytes() - before
-            #expect(grown < 8_388_608, "grew by \(grown) bytes over 3000 rounds")
+            #expect(grown < 4_194_304, "grew by \(grown) bytes over 3000 rounds")
             try await server.until(liveReaders: 0)
         }
     }
