@@ -200,7 +200,7 @@ async fn compressed_bodies_arrive_plain() {
     let mut answer =
         format!("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n", body.len()).into_bytes();
     answer.extend_from_slice(&body);
-    let mut server = RawServer::answering(vec![answer]).await;
+    let server = RawServer::answering(vec![answer]).await;
     let mut reply = send(&server.url, http::Method::GET, b"").await.expect("answered");
     assert_eq!(whole_body(&mut reply).await.expect("whole"), b"high water");
 }
