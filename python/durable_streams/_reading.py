@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import http
-from typing import Any, Callable, Dict, List, Mapping, Optional
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from . import _durable_streams as _native
 from ._config import Config, live_mode, overrides, seconds, split
@@ -18,6 +18,10 @@ from ._errors import (
 )
 from ._typed import Decode, RefusedItem, decoder
 from ._types import LiveMode, StreamEvent
+
+# So many messages are made at once where they are taken one at a time: they are then used
+# while they are still in the processor's cache, and their memory is used again.
+_PART = 1024
 
 MODES = ("bytes", "text", "json", "json_batches")
 
@@ -77,6 +81,8 @@ class Response:
         self._content_type: Optional[str] = None
         self._first: Optional[_native.Batch] = None
         self._has_ended = False
+        # Messages of the latest batch are still to be made.
+        self._more = False
         self._is_closed = False
         self._consumed_by: Optional[str] = None
         self._reader = settings.open(self._start, self._cursor)
@@ -107,7 +113,7 @@ class Response:
     def offset(self) -> str:
         """Where to resume. Behind everything taken so far, and never ahead of it: while messages of
         an answer are left to take, this is still the place where that answer began."""
-        return self._before if self._pieces_left() else self._offset
+        return self._before if self._more or self._pieces_left() else self._offset
 
     def _pieces_left(self) -> int:
         """How many pieces of the latest batch have not been taken."""
@@ -265,12 +271,15 @@ class Shape:
         self._behind: Optional[List[Any]] = None
         self._refused: Optional[Exception] = None
         self._refused_at: Optional[int] = None
+        self._rest_of: Optional[Tuple[_native.Batch, int]] = None
 
     def left(self) -> Optional[List[Any]]:
         """What an earlier batch still owes: raises its error, then gives what is behind it."""
         refused, self._refused = self._refused, None
         if refused is not None:
             raise refused
+        if self._rest_of is not None:
+            return self._part(*self._rest_of)
         behind, self._behind = self._behind, None
         if behind is None or self._refused_at is None:
             return None
@@ -290,9 +299,20 @@ class Shape:
     def pieces(self, batch: _native.Batch) -> List[Any]:
         """What an iterator gives for a batch: its data, or its events."""
         if not self._is_event:
-            return self.data(batch)
+            is_parted = self._mode == "json" and self._decode.in_parts and batch.is_json and not batch.is_empty
+            return self._part(batch, 0) if is_parted else self.data(batch)
         self._latest = batch
         return self._events(batch, self.data(batch))
+
+    def _part(self, batch: _native.Batch, at: int) -> List[Any]:
+        try:
+            items, rest = batch.messages(at, _PART)
+        except (ValueError, RecursionError) as error:
+            self._rest_of, self._response._more = None, False
+            raise parse_error(self._response, f"the data is not JSON: {error}") from error
+        self._rest_of = None if rest is None else (batch, rest)
+        self._response._more = rest is not None
+        return self._decode.rest(items, self._response)
 
     def data(self, batch: _native.Batch) -> List[Any]:
         """The data of a batch, piece by piece; nothing if it has none."""

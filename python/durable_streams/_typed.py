@@ -44,6 +44,9 @@ class RefusedItem(Exception):
 class Decoder:
     """Messages as JSON gives them."""
 
+    in_parts = True
+    """Whether a batch may come part by part."""
+
     def batch(self, batch: _native.Batch, response: "Response") -> List[Any]:
         """The messages of a batch."""
         return self.rest(plain(batch, response), response)
@@ -65,6 +68,8 @@ class Mapped(Decoder):
 
 class Typed(Decoder):
     """Each message through a function that may refuse it."""
+
+    in_parts = False
 
     def __init__(self, function: Callable[[Any], Any]) -> None:
         self._function = function

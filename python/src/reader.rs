@@ -6,7 +6,7 @@ use durable_streams_bindings::reader::{Batch as CoreBatch, ReadConfig, Reader as
 use parking_lot::Mutex;
 use pyo3::{
     prelude::*,
-    types::{PyBytes, PyDict},
+    types::{PyBytes, PyDict, PyList},
 };
 
 use crate::{
@@ -145,6 +145,11 @@ impl Batch {
     /// The values of a JSON text: a list if it is an array.
     fn json<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         json::decode::decode(py, &self.batch.data)
+    }
+
+    /// The next messages of a JSON stream's batch, from a place on; and the place of the rest.
+    fn messages<'py>(&self, py: Python<'py>, at: usize, most: usize) -> PyResult<(Bound<'py, PyList>, Option<usize>)> {
+        json::decode::decode_part(py, &self.batch.data, at, most)
     }
 
     #[getter]

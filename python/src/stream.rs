@@ -154,7 +154,6 @@ impl Stream {
     #[pyo3(signature = (data, *, encode=false, seq=None, content_type=None, producer=None, headers=vec![]))]
     fn append(
         &self,
-        py: Python<'_>,
         data: &Bound<'_, PyAny>,
         encode: bool,
         seq: Option<String>,
@@ -162,7 +161,7 @@ impl Stream {
         producer: Option<(String, u64, u64)>,
         headers: Pairs,
     ) -> PyResult<Call> {
-        let handle = self.handle.get(py)?.clone();
+        let handle = self.handle.get(data.py())?.clone();
         let is_json = content_type.as_deref().or_else(|| handle.content_type()).map(is_json);
         let message = data::message(data, encode, is_json)?;
         let config = AppendConfig { seq, content_type, producer, headers, ..AppendConfig::default() };

@@ -28,32 +28,50 @@ const MAX_KEYS: usize = 2048;
 /// Turns a JSON text into Python objects.
 /// Errors: `ValueError` with the position, `RecursionError` beyond 512 levels.
 pub(crate) fn decode<'py>(py: Python<'py>, data: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-    let text = std::str::from_utf8(data)
-        .map_err(|error| PyValueError::new_err(format!("not UTF-8 at byte {}", error.valid_up_to())))?;
-    let mut decoder = Decoder {
-        py,
-        text,
-        data,
-        at: 0,
-        depth: 0,
-        values: Vec::new(),
-        trail: Vec::new(),
-        step: 0,
-        keys: HashMap::new(),
-        scratch: Vec::new(),
-    };
+    let mut decoder = Decoder::new(py, data, 0);
     decoder.skip_space();
     let value = decoder.value()?;
-    decoder.skip_space();
-    if decoder.at < data.len() {
-        return Err(decoder.invalid("extra data"));
-    }
+    decoder.end()?;
     Ok(value)
+}
+
+/// The next elements of the array that a JSON text is, from a place on that an earlier call
+/// gave, 0 first; and the place of the rest, if there is one. Part by part, what was decoded
+/// is used while it is still in the processor's cache.
+/// Errors: those of [`decode`]; `ValueError` if the text is no array.
+pub(crate) fn decode_part<'py>(
+    py: Python<'py>,
+    data: &[u8],
+    at: usize,
+    most: usize,
+) -> PyResult<(Bound<'py, PyList>, Option<usize>)> {
+    let mut decoder = Decoder::new(py, data, at);
+    decoder.depth = 1;
+    if at == 0 {
+        decoder.skip_space();
+        if decoder.peek() != Some(b'[') {
+            return Err(decoder.invalid("expected an array"));
+        }
+        decoder.at += 1;
+        decoder.skip_space();
+        if decoder.peek() == Some(b']') {
+            decoder.at += 1;
+            decoder.end()?;
+            return Ok((PyList::empty(py), None));
+        }
+    }
+    let is_over = decoder.elements(0, most)?;
+    let rest = if is_over {
+        decoder.end()?;
+        None
+    } else {
+        Some(decoder.at)
+    };
+    Ok((PyList::new(py, decoder.values.drain(..))?, rest))
 }
 
 struct Decoder<'py, 'd> {
     py: Python<'py>,
-    text: &'d str,
     data: &'d [u8],
     at: usize,
     depth: usize,
@@ -74,6 +92,25 @@ struct Key<'py, 'd> {
 }
 
 impl<'py, 'd> Decoder<'py, 'd> {
+    fn new(py: Python<'py>, data: &'d [u8], at: usize) -> Self {
+        Self {
+            py,
+            data,
+            at,
+            depth: 0,
+            values: Vec::new(),
+            trail: Vec::new(),
+            step: 0,
+            keys: HashMap::new(),
+            scratch: Vec::new(),
+        }
+    }
+
+    fn end(&mut self) -> PyResult<()> {
+        self.skip_space();
+        if self.at < self.data.len() { Err(self.invalid("extra data")) } else { Ok(()) }
+    }
+
     fn value(&mut self) -> PyResult<Bound<'py, PyAny>> {
         match self.peek() {
             Some(b'"') => {
@@ -102,13 +139,20 @@ impl<'py, 'd> Decoder<'py, 'd> {
     }
 
     fn array(&mut self) -> PyResult<Bound<'py, PyAny>> {
-        let start = self.values.len();
-        let is_batch = self.depth == 1;
         self.skip_space();
         if self.peek() == Some(b']') {
             self.at += 1;
             return Ok(PyList::empty(self.py).into_any());
         }
+        let start = self.values.len();
+        self.elements(start, usize::MAX)?;
+        Ok(PyList::new(self.py, self.values.drain(start..))?.into_any())
+    }
+
+    /// Puts elements of an array behind the values there are, this many at most; says whether
+    /// the array is over.
+    fn elements(&mut self, start: usize, most: usize) -> PyResult<bool> {
+        let is_batch = self.depth == 1;
         loop {
             if is_batch {
                 self.step = 0;
@@ -123,9 +167,12 @@ impl<'py, 'd> Decoder<'py, 'd> {
                 }
                 Some(b']') => {
                     self.at += 1;
-                    return Ok(PyList::new(self.py, self.values.drain(start..))?.into_any());
+                    return Ok(true);
                 }
                 _ => return Err(self.invalid("expected ',' or ']'")),
+            }
+            if self.values.len() - start >= most {
+                return Ok(false);
             }
         }
     }
@@ -214,8 +261,9 @@ impl<'py, 'd> Decoder<'py, 'd> {
         match self.data.get(end) {
             Some(b'"') => {
                 self.at = end + 1;
-                // Both ends are at quotes, so they are boundaries of characters.
-                Ok(PyString::new(self.py, self.text.get(start..end).unwrap_or_default()))
+                // Python checks that it is UTF-8, in the same step.
+                PyString::from_bytes(self.py, self.data.get(start..end).unwrap_or_default())
+                    .map_err(|_| self.invalid("not UTF-8"))
             }
             Some(b'\\') => self.escaped(),
             Some(_) => {
@@ -237,10 +285,7 @@ impl<'py, 'd> Decoder<'py, 'd> {
                     let bytes = pyo3::types::PyBytes::new(self.py, &scratch);
                     PyString::from_encoded_object(&bytes, Some(c"utf-8"), Some(c"surrogatepass"))
                 } else {
-                    // Unescaping keeps UTF-8 intact; if it did not, this would say so.
-                    std::str::from_utf8(&scratch)
-                        .map(|text| PyString::new(self.py, text))
-                        .map_err(|_| self.invalid("invalid escape"))
+                    PyString::from_bytes(self.py, &scratch).map_err(|_| self.invalid("not UTF-8"))
                 }
             }
             Err(text::Invalid { at, what }) => {
@@ -257,12 +302,14 @@ impl<'py, 'd> Decoder<'py, 'd> {
         let Some((number, length)) = number(rest) else {
             return Err(self.invalid("not a number"));
         };
-        let text = self.text.get(self.at..self.at + length).unwrap_or_default();
         let value = match number {
             Number::Int(value) => value.into_pyobject(self.py)?.into_any(),
             Number::Float(value) => value.into_pyobject(self.py)?.into_any(),
             // As `json.loads`: Python's own limit on digits applies.
-            Number::Large => self.py.get_type::<PyInt>().call1((text,))?,
+            Number::Large => {
+                let text = PyString::from_bytes(self.py, rest.get(..length).unwrap_or_default())?;
+                self.py.get_type::<PyInt>().call1((text,))?
+            }
         };
         self.at += length;
         Ok(value)
