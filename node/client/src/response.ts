@@ -164,10 +164,12 @@ export class StreamResponse<TJson = unknown> {
   textStream(): ReadableStreamAsyncIterable<string> {
     this.#consume("textStream")
     const utf8 = decoder()
-    return this.#readable((batch) => {
-      const text = batch.isJson ? batch.text : utf8.decode(batch.data, { stream: true })
-      return text === "" ? [] : [text]
-    })
+    const piece = (text: string) => (text === "" ? [] : [text])
+    return this.#readable(
+      (batch) => piece(batch.isJson ? batch.text : utf8.decode(batch.data, { stream: true })),
+      // What is left of a character that never became whole.
+      () => piece(utf8.decode()),
+    )
   }
 
   /** Calls back with messages; a promise it returns holds the next batch back. Returns a function that ends the read. */
@@ -275,8 +277,8 @@ export class StreamResponse<TJson = unknown> {
     return parts.length > 0 ? parts.every((part) => part.isJson) : this.contentType !== undefined && native.isJsonContentType(this.contentType)
   }
 
-  /** A stream of the pieces of each batch; the state moves on with a batch's last piece. */
-  #readable<P>(pieces: (batch: StreamBatch<TJson>) => P[]): ReadableStreamAsyncIterable<P> {
+  /** A stream of the pieces of each batch; the state moves on with a batch's last piece. `rest` comes behind all. */
+  #readable<P>(pieces: (batch: StreamBatch<TJson>) => P[], rest: () => P[] = () => []): ReadableStreamAsyncIterable<P> {
     let current: StreamBatch<TJson> | undefined
     let queue: P[] = []
     let place = 0
@@ -285,6 +287,7 @@ export class StreamResponse<TJson = unknown> {
         current = await this.#next()
         if (current === undefined) {
           this.#session.close()
+          for (const piece of rest()) controller.enqueue(piece)
           return controller.close()
         }
         queue = current.isEmpty ? [] : this.#guarded(() => pieces(current!))
