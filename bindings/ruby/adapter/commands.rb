@@ -215,10 +215,8 @@ class Commands
   end
 
   def chunk(batch)
-    if batch.respond_to?(:items)
-      return batch.items.empty? ? nil : { data: batch.text, offset: batch.offset }
-    end
-    return if batch.data.empty?
+    return if batch.empty?
+    return { data: batch.text, offset: batch.offset } if batch.respond_to?(:items)
 
     text = batch.data.dup.force_encoding(Encoding::UTF_8)
     return { data: text, offset: batch.offset } if text.valid_encoding?

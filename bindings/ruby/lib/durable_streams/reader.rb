@@ -80,7 +80,7 @@ module DurableStreams
     end
 
     def json_batch(fields)
-      JsonBatch.new(items: parse(fields[:data]), text: fields[:data], **position(fields)).freeze
+      JsonBatch.new(text: fields[:data], empty: fields[:empty], **position(fields))
     end
 
     def byte_chunk(fields)
@@ -89,15 +89,6 @@ module DurableStreams
 
     def position(fields)
       fields.slice(:next_offset, :cursor, :up_to_date, :stream_closed, :status)
-    end
-
-    def parse(text)
-      return [] if text.strip.empty?
-
-      value = JSON.parse(text)
-      value.is_a?(Array) ? value : [value]
-    rescue JSON::ParserError => e
-      raise ParseError.new("the stream's data is not JSON: #{e.message}", code: "PARSE_ERROR")
     end
   end
 

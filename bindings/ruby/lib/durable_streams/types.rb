@@ -36,26 +36,45 @@ module DurableStreams
     alias_method :duplicate?, :duplicate
   end
 
-  # Messages that came together. `each` and everything of Enumerable go over the items.
-  # `text` is the JSON array as it was sent.
-  JsonBatch = Struct.new(:items, :next_offset, :cursor, :up_to_date, :stream_closed, :status, :text,
+  # Messages that came together. `each` and everything of Enumerable go over the items. `text` is
+  # the JSON array as it was sent; it is parsed when items are asked for.
+  JsonBatch = Struct.new(:text, :next_offset, :cursor, :up_to_date, :stream_closed, :status, :empty,
                          keyword_init: true) do
     prepend HashAccess
     alias_method :offset, :next_offset
     alias_method :up_to_date?, :up_to_date
+    alias_method :empty?, :empty
+
+    # @return [Array] the messages; hashes have string keys
+    # @raise [ParseError]
+    def items
+      @items ||= parse.freeze
+    end
+    alias_method :to_a, :items
 
     def each(&block)
       block ? items.each(&block) : items.each
-    end
-
-    def to_a
-      items
     end
 
     def size
       items.size
     end
     alias_method :length, :size
+
+    def deconstruct_keys(keys)
+      keys.nil? || keys.include?(:items) ? super(nil).merge(items: items) : super
+    end
+
+    private
+
+    def parse
+      return [] if empty
+
+      value = JSON.parse(text)
+      value.is_a?(Array) ? value : [value]
+    rescue JSON::ParserError => e
+      raise ParseError.new("the stream's data is not JSON: #{e.message}", code: "PARSE_ERROR")
+    end
   end
 
   # Bytes that came together.
@@ -63,6 +82,10 @@ module DurableStreams
     prepend HashAccess
     alias_method :offset, :next_offset
     alias_method :up_to_date?, :up_to_date
+
+    def empty?
+      data.empty?
+    end
   end
 
   # How requests are repeated. Delays are in seconds. Which statuses are repeated is decided by

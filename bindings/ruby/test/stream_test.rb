@@ -1,0 +1,129 @@
+# frozen_string_literal: true
+
+require_relative "helper"
+
+class OperationsTest < StreamTest
+  def test_results_answer_to_methods_and_to_names
+    stream = json_stream
+    result = stream.append({ "message" => "hello" })
+    assert_equal result.next_offset, result[:next_offset]
+    assert_predicate result, :frozen?
+    refute_predicate result, :duplicate?
+    head = stream.head
+    assert_equal [result.next_offset, "application/json", false],
+                 [head[:offset], head[:content_type], head[:stream_closed]]
+  end
+
+  def test_an_array_is_one_message_and_append_all_is_several
+    stream = json_stream
+    stream << [1, 2] << '{"a":1}' << { "b" => nil }
+    stream.append_all([3, [4]])
+    assert_equal [[1, 2], { "a" => 1 }, { "b" => nil }, 3, [4]], stream.read_all
+  end
+
+  def test_bytes_come_back_as_they_went
+    stream = @client.stream("/b").create(content_type: :bytes)
+    data = (0..255).map(&:chr).join.b
+    stream.append(data)
+    assert_equal data, stream.read_bytes.body
+    chunk = stream.read.first
+    refute_respond_to chunk, :items
+    assert_equal Encoding::BINARY, chunk.data.encoding
+  end
+
+  def test_reading_goes_on_from_an_offset
+    stream = json_stream
+    stream.append(1)
+    batch = stream.read.first
+    stream.append(2)
+    assert_equal [2], stream.read_json(offset: batch.offset).to_a
+  end
+
+  def test_readers_are_lazy_enumerables_iterated_once
+    stream = json_stream
+    5.times { |n| stream.append(n) }
+    assert_equal [0, 4], stream.read_json.lazy.select(&:even?).map { |n| n * 2 }.first(2)
+    assert_equal 0, stream.each.next
+    reader = stream.read
+    assert_equal 5, reader.first.size
+    assert_predicate reader, :closed?
+    assert_raises(DurableStreams::AlreadyConsumedError) { reader.to_a }
+  end
+
+  def test_a_live_read_ends_when_the_stream_is_closed
+    %i[long_poll sse auto].each do |live|
+      stream = json_stream("/live-#{live}")
+      stream.append(1)
+      reading = Thread.new { stream.read_json(live: live).to_a }
+      wait_for_readers(1)
+      stream.append(2)
+      stream.close(data: 3)
+      assert_equal [1, 2, 3], reading.value
+      wait_for_readers(0)
+    end
+  end
+
+  def test_close_ends_the_stream_and_raises_only_with_data
+    stream = json_stream
+    stream.append(1)
+    offset = stream.close[:final_offset]
+    assert_equal offset, stream.close_stream.final_offset
+    assert_raises(DurableStreams::StreamClosedError) { stream.close(data: 2) }
+    error = assert_raises(DurableStreams::StreamClosedError) { stream.append(2) }
+    assert_equal [409, 409, "STREAM_CLOSED"], [error.status_code, error.status, error.code]
+    assert_predicate stream.head, :closed?
+  end
+
+  def test_errors_have_a_class_each
+    stream = @client.stream("/missing")
+    error = assert_raises(DurableStreams::StreamNotFoundError) { stream.head }
+    assert_equal [404, "NOT_FOUND", stream.url], [error.status, error.code, error.url]
+    refute_predicate stream, :exists?
+    json_stream("/s")
+    assert_raises(DurableStreams::StreamExistsError) { @client.stream("/s").create(content_type: :bytes) }
+    @client.stream("/s").append(1, seq: "b")
+    assert_raises(DurableStreams::SeqConflictError) { @client.stream("/s").append(1, seq: "a") }
+    { 401 => DurableStreams::UnauthorizedError, 403 => DurableStreams::ForbiddenError }.each do |status, error_class|
+      @server.inject_fault("/s", status: status)
+      assert_raises(error_class) { @client.stream("/s").head }
+    end
+    assert_same DurableStreams::Error, DurableStreams::DurableStreamError
+  end
+
+  def test_arguments_are_refused_by_name_before_anything_is_sent
+    assert_raises(ArgumentError) { DurableStreams::Stream.new(" ") }
+    assert_raises(ArgumentError) { DurableStreams::Stream.new("/path") }
+    stream = json_stream
+    assert_match(/live/, assert_raises(ArgumentError) { stream.read(live: :bogus) }.message)
+    assert_match(/data/, assert_raises(ArgumentError) { stream.append("") }.message)
+    assert_match(/data/, assert_raises(ArgumentError) { stream.append("{") }.message)
+    assert_raises(ArgumentError) { stream.append(Object.new) }
+    assert_equal [], stream.read_all
+  end
+
+  def test_a_plain_append_survives_a_failing_server
+    stream = json_stream
+    @server.inject_fault("/s", status: 503, count: 2, method: "POST")
+    stream.append(1)
+    assert_equal [1], stream.read_all
+  end
+
+  def test_open_returns_the_value_of_its_block
+    assert_equal 7, DurableStreams::Client.open(base_url: @server.url) { 7 }
+    client = DurableStreams::Client.open(base_url: @server.url)
+    client.close
+    assert_raises(DurableStreams::ClosedError) { client.stream("/s") }
+  end
+
+  def test_class_methods
+    url = "#{@server.url}/made"
+    DurableStreams::Stream.create(url, content_type: "application/json", ttl_seconds: 86_400)
+    assert DurableStreams::Stream.exists?(url)
+    DurableStreams::Stream.connect(url).append(1)
+    assert_equal 86_400, DurableStreams::Stream.connect(url).head.ttl_seconds
+    DurableStreams.append(url, 2)
+    assert_equal [1, 2], DurableStreams.read(url, format: :json).to_a
+    DurableStreams.stream(url).delete
+    assert_raises(DurableStreams::StreamNotFoundError) { DurableStreams::Stream.connect(url) }
+  end
+end
