@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any, Callable, Iterator, List, Literal, Optional, TypeVar, overload
 
 from . import _durable_streams as _native
@@ -163,12 +164,20 @@ class StreamResponse(Response):
         return self._pieces(Shape(self, "bytes"))
 
     def _pieces(self, shape: Shape) -> Iterator[Any]:
+        # Threads that share an iterator take turns. A thread may meet itself, in `decode`.
+        turn = threading.RLock()
+        generation = _native.generation()
+
         def next_pieces() -> Optional[List[Any]]:
-            left = shape.left()
-            if left is not None:
-                return left
-            batch = self._pull()
-            return None if batch is None else shape.pieces(batch)
+            if generation != _native.generation():
+                # In a forked child the turn may be somebody's who is not there: refused below.
+                self._reader.next()
+            with turn:
+                left = shape.left()
+                if left is not None:
+                    return left
+                batch = self._pull()
+                return None if batch is None else shape.pieces(batch)
 
         return _native.Pieces(next_pieces, self._left)
 
