@@ -124,7 +124,8 @@ class Wire:
 
 def read_request(incoming):
     line = incoming.readline()
-    if not line.strip():
+    # A client that leaves may have sent a part of it.
+    if not line.endswith(b"\n") or not line.strip():
         return None
     method, target, _ = line.decode().split(" ", 2)
     headers = {}
