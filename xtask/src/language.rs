@@ -12,7 +12,7 @@ use crate::{
     cargo::{self, Profile},
     kotlin, node,
     process::Outcome,
-    python, swift,
+    python, ruby, swift,
 };
 
 /// A language with an adapter.
@@ -34,6 +34,8 @@ pub(crate) enum Language {
     Kotlin,
     /// `swift/Adapter`.
     Swift,
+    /// `bindings/ruby/adapter`.
+    Ruby,
 }
 
 impl Language {
@@ -50,6 +52,7 @@ impl Language {
             Self::Deno => node::adapter(node::Runtime::Deno),
             Self::Kotlin => kotlin::adapter(),
             Self::Swift => swift::adapter(),
+            Self::Ruby => ruby::adapter(),
         }
     }
 }

@@ -26,6 +26,7 @@ mod node;
 mod parity;
 mod process;
 mod python;
+mod ruby;
 mod server;
 mod sim;
 mod soak;

@@ -78,6 +78,26 @@ pub(crate) fn debootstrap() -> Outcome<()> {
     if found() { Ok(()) } else { Err("debootstrap is missing; install it with your system's package manager".into()) }
 }
 
+/// Makes sure Ruby is there with what an extension needs to be built: its headers, and libclang,
+/// which reads them.
+pub(crate) fn ruby() -> Outcome<()> {
+    const HEADER: &str = "exit File.exist?(File.join(RbConfig::CONFIG['rubyhdrdir'], 'ruby.h'))";
+    let headers = || capture(command("ruby").args(["-rrbconfig", "-e", HEADER])).is_ok();
+    let libclang = || capture(command("sh").args(["-c", "ls /usr/lib/llvm-*/lib/libclang*.so*"])).is_ok();
+    let found = || headers() && libclang();
+    for package in ["ruby", "ruby-dev", "libclang-dev"] {
+        if found() {
+            break;
+        }
+        install_with_apt(package);
+    }
+    if found() {
+        Ok(())
+    } else {
+        Err("Ruby is missing; install Ruby 3.0 or newer with its headers, and libclang".into())
+    }
+}
+
 /// Best effort: without apt, or without the right to use it, the caller's check says what to do.
 fn install_with_apt(package: &str) {
     println!("installing {package}");
