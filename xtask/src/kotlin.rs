@@ -22,6 +22,8 @@ use crate::{
 
 /// Oldest Java that builds and tests; the jar itself runs on 11.
 const OLDEST: u32 = 17;
+/// Makes Java leave out the slow compiler.
+const QUICK_COMPILER: &str = "-XX:TieredStopAtLevel=1";
 
 /// Builds the jar and runs its tests; `alone` also runs the conformance kit, which is
 /// otherwise a part of its own.
@@ -46,13 +48,22 @@ pub(crate) fn adapter() -> Outcome<Adapter> {
     Ok(Adapter { arguments: java_arguments("MainKt"), jobs: 2, ..Adapter::new("java") })
 }
 
+/// How the benchmark's class is started, with the library as it is shipped.
+pub(crate) fn measured() -> Outcome<(&'static str, Vec<OsString>)> {
+    lay_native_library(Profile::Release)?;
+    run_command(maven().args(["--quiet", "-DskipTests", "package"]))?;
+    let mut arguments = java_arguments("bench.ThroughputKt");
+    arguments.retain(|argument| argument != QUICK_COMPILER);
+    Ok(("java", arguments))
+}
+
 /// What Java is told to start a class of the adapter.
 fn java_arguments(class: &str) -> Vec<OsString> {
     let built = root().join("bindings/kotlin/adapter/target");
     let path = std::env::join_paths([built.join("classes"), built.join("libraries/*")]).unwrap_or_default();
     // Most of a short run is start-up: the quick compiler is enough.
     let mut arguments: Vec<OsString> =
-        ["-XX:TieredStopAtLevel=1", "-Dfile.encoding=UTF-8", "-cp"].into_iter().map(OsString::from).collect();
+        [QUICK_COMPILER, "-Dfile.encoding=UTF-8", "-cp"].into_iter().map(OsString::from).collect();
     arguments.push(path);
     arguments.push(class.into());
     arguments

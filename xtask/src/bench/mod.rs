@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use crate::process::{Outcome, peers};
 
 mod client;
+mod kotlin;
 mod node;
 mod python;
 mod server;
@@ -23,6 +24,8 @@ pub(crate) enum Subject {
     Python,
     /// Our npm package beside npm `@durable-streams/client` 0.2.7.
     Node,
+    /// Our Kotlin client beside the Rust client it stands on.
+    Kotlin,
 }
 
 /// How long to measure.
@@ -53,6 +56,7 @@ pub(crate) fn run(subject: Subject, options: &Options) -> Outcome<()> {
         Subject::Client => client::run(options)?,
         Subject::Python => python::run(options)?,
         Subject::Node => node::run(options)?,
+        Subject::Kotlin => kotlin::run(options)?,
     };
     println!("\n{table}");
     Ok(())
