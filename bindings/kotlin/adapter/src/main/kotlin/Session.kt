@@ -28,6 +28,7 @@ private val FEATURES = listOf(
     "appendProducer",
     "readers",
     "failingProvider",
+    "sseIdle",
 )
 const val OCTETS = "application/octet-stream"
 
@@ -59,9 +60,11 @@ class Session {
     fun configure(command: Command): JsonObject {
         val request = command.whole("requestTimeoutMs")?.milliseconds
         val longPoll = command.whole("longPollTimeoutMs")?.milliseconds
+        val sseIdle = command.whole("sseIdleTimeoutMs")?.milliseconds
         limits = {
             timeout = request
             longPollTimeout = longPoll
+            sseIdleTimeout = sseIdle
         }
         return success("configure")
     }
