@@ -4,8 +4,10 @@
 class Session
   FEATURES = %w[batching sse longPoll auto streaming dynamicHeaders retryOptions batchItems strictZeroValidation
                 configure etag cursor fork producerRestart requestCounter errorDetails appendProducer readers
-                failingProvider].freeze
+                failingProvider sseIdle].freeze
   OCTETS = "application/octet-stream"
+  LIMITS = { "requestTimeoutMs" => :timeout=, "longPollTimeoutMs" => :long_poll_timeout=,
+             "sseIdleTimeoutMs" => :sse_idle_timeout= }.freeze
 
   attr_reader :producers, :headers, :params
 
@@ -21,7 +23,7 @@ class Session
 
   # Time limits of the client from now on.
   def configure(command)
-    @limits = command.slice("requestTimeoutMs", "longPollTimeoutMs")
+    @limits = LIMITS.filter_map { |name, field| [field, command[name] / 1000.0] if command.key?(name) }
     Outcome.success("configure")
   end
 
@@ -36,8 +38,7 @@ class Session
 
   def context
     DurableStreams.new_context do |config|
-      config.timeout = @limits["requestTimeoutMs"] / 1000.0 if @limits.key?("requestTimeoutMs")
-      config.long_poll_timeout = @limits["longPollTimeoutMs"] / 1000.0 if @limits.key?("longPollTimeoutMs")
+      @limits.each { |field, seconds| config.public_send(field, seconds) }
     end
   end
 
@@ -64,7 +65,7 @@ class Session
     @producers = {}
     @headers = {}
     @params = {}
-    @limits = {}
+    @limits = []
   end
 end
 

@@ -3,7 +3,9 @@
 module DurableStreams
   # Settings that handles share.
   class Configuration
-    attr_accessor :base_url, :default_content_type, :default_headers, :timeout, :long_poll_timeout, :retry_policy
+    attr_accessor :base_url, :default_content_type, :default_headers, :retry_policy
+    # Limits in seconds: of a request, of an unanswered long-poll, of the silence of an SSE answer.
+    attr_accessor :timeout, :long_poll_timeout, :sse_idle_timeout
 
     def initialize(base_url: nil, default_headers: {}, timeout: 30, retry_policy: nil, default_content_type: :json)
       @base_url = base_url
@@ -11,6 +13,13 @@ module DurableStreams
       @default_headers = default_headers
       @timeout = timeout
       @retry_policy = retry_policy || RetryPolicy.default
+    end
+
+    # The options of the extension that say how long to wait.
+    # @api private
+    def limit_options
+      { timeout_ms: timeout, long_poll_timeout_ms: long_poll_timeout, sse_idle_timeout_ms: sse_idle_timeout }
+        .compact.transform_values { |seconds| seconds * 1000.0 }
     end
 
     # The options of the extension that say how requests are repeated.
@@ -39,8 +48,7 @@ module DurableStreams
       Native::Stream.new(
         url: url, base_url: configuration.base_url, content_type: content_type, batching: batching,
         headers: texts(static), params: texts(static_params), source: source(callables, callable_params),
-        timeout_ms: configuration.timeout&.*(1000.0), long_poll_timeout_ms: configuration.long_poll_timeout&.*(1000.0),
-        **configuration.retry_options
+        **configuration.limit_options, **configuration.retry_options
       )
     end
 

@@ -65,6 +65,7 @@ impl NativeStream {
             dynamic,
             timeout_ms: options.get("timeout_ms")?,
             long_poll_timeout_ms: options.get("long_poll_timeout_ms")?,
+            sse_idle_timeout_ms: options.get("sse_idle_timeout_ms")?,
             retry: retry(&options)?,
             ..ClientConfig::default()
         };
