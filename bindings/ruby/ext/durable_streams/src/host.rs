@@ -76,9 +76,15 @@ impl Dynamic for Source {
     fn resolve(&self) -> BoxFuture<'static, Result<Resolved, BoxError>> {
         let source = Arc::clone(&self.0);
         Box::pin(async move {
-            let (reply, answer) = oneshot::channel();
-            submit(Job::Ask(source, reply))?;
-            answer.await.unwrap_or_else(|_| Err("the thread that evaluates callable headers has ended".into()))
+            // A reader may begin its next request while a call returns with the batch before:
+            // that call's thread no longer answers, and the next call asks its own.
+            loop {
+                let (reply, answer) = oneshot::channel();
+                submit(Job::Ask(Arc::clone(&source), reply))?;
+                if let Ok(answer) = answer.await {
+                    return answer;
+                }
+            }
         })
     }
 }
