@@ -25,6 +25,7 @@ FEATURES = [
     "appendProducer",
     "readers",
     "failingProvider",
+    "sseIdle",
 ]
 OCTETS = "application/octet-stream"
 
@@ -55,7 +56,11 @@ class Session:
 
     async def configure(self, command):
         """Time limits of the client from now on."""
-        names = {"requestTimeoutMs": "timeout", "longPollTimeoutMs": "long_poll_timeout"}
+        names = {
+            "requestTimeoutMs": "timeout",
+            "longPollTimeoutMs": "long_poll_timeout",
+            "sseIdleTimeoutMs": "sse_idle_timeout",
+        }
         self.limits = {names[key]: command[key] / 1000 for key in names if key in command}
         return success("configure")
 
