@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     cargo::{Profile, without_our_package},
-    conformance_client,
+    conformance_client, faults,
     language::{Adapter, Language},
     process::{Outcome, cannot_start, capture, command, peers, root, run as run_command},
     tally::Tally,
@@ -20,7 +20,7 @@ use crate::{
 const OLDEST: (u32, u32) = (3, 9);
 
 /// Runs the tests of the installed wheel; `alone` also runs the conformance kit, which is
-/// otherwise a part of its own.
+/// otherwise a part of its own, and the fault scenarios.
 pub(crate) fn run(alone: bool) -> Outcome<Tally> {
     let python = tested()?;
     let mut tally = Tally::of("python: the wheel in a fresh environment", quick_start());
@@ -28,6 +28,7 @@ pub(crate) fn run(alone: bool) -> Outcome<Tally> {
     if alone {
         for language in [Language::Python, Language::PythonSync] {
             tally += conformance_client::run(&conformance_client::Options::of(language), None)?;
+            tally += faults::run(&faults::Options::of(language))?;
         }
     }
     Ok(tally)
