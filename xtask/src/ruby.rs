@@ -6,13 +6,27 @@ use std::path::Path;
 
 use crate::{
     cargo::cargo,
-    language::Adapter,
+    conformance_client,
+    language::{Adapter, Language},
     process::{Outcome, capture, command, root, run as run_command},
+    tally::Tally,
     tools,
 };
 
 /// Oldest Ruby that the gem supports.
 const OLDEST: (u32, u32) = (3, 0);
+
+/// Builds the extension and runs its tests; `alone` also runs the conformance kit, which is
+/// otherwise a part of its own.
+pub(crate) fn run(alone: bool) -> Outcome<Tally> {
+    build()?;
+    let tests = run_command(command("ruby").arg(root().join("bindings/ruby/test/all.rb")));
+    let mut tally = Tally::of("tests of the gem", tests);
+    if alone {
+        tally += conformance_client::run(&conformance_client::Options::of(Language::Ruby), None)?;
+    }
+    Ok(tally)
+}
 
 /// How the adapter is started.
 pub(crate) fn adapter() -> Outcome<Adapter> {

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use crate::{
     cargo, conformance, conformance_client, crash, e2e, faults, interop, kotlin, lint, node,
     process::{Failure, Outcome},
-    python, soak, swift,
+    python, ruby, soak, swift,
     tally::Tally,
     tidy,
 };
@@ -33,7 +33,7 @@ pub(crate) enum Part {
     Conformance,
     /// The conformance kit: every language's client, and clients broken on purpose.
     Client,
-    /// The Rust client through a bad network.
+    /// Every language's client through a bad network.
     Faults,
     /// The Python wheel, installed; alone also the conformance kit.
     Python,
@@ -43,6 +43,8 @@ pub(crate) enum Part {
     Kotlin,
     /// The Swift package and its tests; alone also the conformance kit.
     Swift,
+    /// The Ruby gem's tests; alone also the conformance kit.
+    Ruby,
 }
 
 /// Runs one part or all, prints a summary, and closes with the totals alone on a line.
@@ -77,10 +79,11 @@ fn execute(part: Part, alone: bool) -> Outcome<Tally> {
         Part::Interop => interop::run(),
         Part::Conformance => conformance::run(None, None, None),
         Part::Client => conformance_client::run_all(),
-        Part::Faults => faults::run_rust(),
+        Part::Faults => faults::run_all(),
         Part::Python => python::run(alone),
         Part::Node => node::run(alone),
         Part::Kotlin => kotlin::run(alone),
         Part::Swift => swift::run(alone),
+        Part::Ruby => ruby::run(alone),
     }
 }
