@@ -33,6 +33,7 @@ mod options;
 pub mod producer;
 pub mod reader;
 mod stream;
+pub mod subscription;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod transport;

@@ -26,6 +26,7 @@ pub mod request;
 pub mod response;
 pub mod retry;
 pub mod sse;
+pub mod subscription;
 
 /// Largest epoch and sequence number: 2^53 - 1, so that every host language can
 /// hold them exactly (protocol.md §19).

@@ -63,27 +63,28 @@ pub struct Elsewhere {
     pub tests: &'static [&'static str],
 }
 
-/// Rules about parties that no client of this project has: neither of them is a reader or
-/// writer of streams, and the adapter protocol has no command for them.
+/// Rules about parties that neither read nor write streams: the adapter protocol has no command
+/// for them. The client's own tests break them one by one.
 pub const ELSEWHERE: &[Elsewhere] = &[
     Elsewhere {
         rule: "C45",
-        why: "a webhook receiver is an HTTP server of its own, which no client here has. The server's tests receive its \
-              webhooks, find the key by its `kid` and verify the raw bytes; refusing what is old or for another \
-              subscription is left to receivers",
-        file: "server/tests/subscriptions/webhook.rs",
-        tests: &["the_whole_cycle", "a_rotated_key_signs_and_the_old_one_stays_published"],
+        why: "a webhook receiver is a server that the adapter protocol does not start. The client checks webhooks for \
+              it (`verify_webhook`); `core/tests/subscription.rs` does so with webhooks of the real server",
+        file: "core/protocol/src/subscription.rs",
+        tests: &[
+            "a_genuine_webhook_is_taken_with_the_key_it_names",
+            "a_body_with_other_bytes_is_refused_though_it_means_the_same",
+            "another_key_than_the_named_one_is_no_help",
+            "a_time_outside_the_window_is_refused_on_both_sides",
+            "a_genuine_wake_for_somebody_else_is_refused",
+        ],
     },
     Elsewhere {
         rule: "C46",
-        why: "a worker claims and acknowledges through the control API, for which no client here has calls. The \
-              server's tests act as workers whose lease is lost, and get 409 `FENCED` or 404",
-        file: "server/tests/subscriptions/pull_wake.rs",
-        tests: &[
-            "a_released_lease_goes_to_the_next_worker",
-            "a_lease_that_ends_is_announced_anew",
-            "after_deletion_workers_get_404_and_a_new_one_of_that_name_fences_them",
-        ],
+        why: "the adapter protocol has no command for workers. The client is one (`Worker`, `Lease`); \
+              `core/tests/subscription.rs` takes the lease away from it on the real server",
+        file: "core/protocol/src/subscription.rs",
+        tests: &["a_fenced_or_gone_lease_is_lost_and_sends_nothing_more", "a_refused_offset_leaves_the_lease"],
     },
 ];
 
@@ -97,7 +98,7 @@ mod tests {
         for elsewhere in ELSEWHERE {
             let text = std::fs::read_to_string(format!("{root}/{}", elsewhere.file)).expect(elsewhere.file);
             for test in elsewhere.tests {
-                assert!(text.contains(&format!("#[tokio::test]\nasync fn {test}(")), "{}: {test}", elsewhere.file);
+                assert!(text.contains(&format!("    #[test]\n    fn {test}(")), "{}: {test}", elsewhere.file);
             }
         }
     }
