@@ -181,7 +181,8 @@ fn installed() -> Outcome<PathBuf> {
         }
         .map_err(|why| crate::process::Failure::from(format!("Swift in {}: {why}", folder.display())))
     };
-    if folder.join("usr/bin/swift").exists() && prepare().is_ok() {
+    // A link to a place inside the folder: nothing to follow from outside.
+    if folder.join("usr/bin/swift").symlink_metadata().is_ok() && prepare().is_ok() {
         return Ok(folder);
     }
     println!("installing Swift into {}", folder.display());
