@@ -83,7 +83,10 @@ pub(crate) fn debootstrap() -> Outcome<()> {
 pub(crate) fn ruby() -> Outcome<()> {
     const HEADER: &str = "exit File.exist?(File.join(RbConfig::CONFIG['rubyhdrdir'], 'ruby.h'))";
     let headers = || capture(command("ruby").args(["-rrbconfig", "-e", HEADER])).is_ok();
-    let libclang = || capture(command("sh").args(["-c", "ls /usr/lib/llvm-*/lib/libclang*.so*"])).is_ok();
+    // Not `libclang*`: LLVM's own packages bring `libclang-cpp`, which reads no headers for others.
+    const LIBCLANG: &str =
+        "ls /usr/lib/llvm-*/lib/libclang.so* /usr/lib/llvm-*/lib/libclang-[0-9]*.so* 2>/dev/null | grep -q .";
+    let libclang = || capture(command("sh").args(["-c", LIBCLANG])).is_ok();
     let found = || headers() && libclang();
     for package in ["ruby", "ruby-dev", "libclang-dev"] {
         if found() {
@@ -99,10 +102,13 @@ pub(crate) fn ruby() -> Outcome<()> {
 }
 
 /// Best effort: without apt, or without the right to use it, the caller's check says what to do.
+/// Another installation under way is waited for.
 fn install_with_apt(package: &str) {
     println!("installing {package}");
-    let install = || run(command("apt-get").args(["install", "-y", "-q", "--no-install-recommends", package]));
-    let _ = install().or_else(|_| run(command("apt-get").args(["update", "-q"]))).and_then(|()| install());
+    let apt =
+        |arguments: &[&str]| run(command("apt-get").args(["-q", "-o", "DPkg::Lock::Timeout=600"]).args(arguments));
+    let install = || apt(&["install", "-y", "--no-install-recommends", package]);
+    let _ = install().or_else(|_| apt(&["update"])).and_then(|()| install());
 }
 
 /// Makes sure Node and npm are there and new enough.
