@@ -29,6 +29,9 @@ pub(crate) struct Options {
     /// Messages per second in all.
     #[arg(long, default_value_t = 500)]
     rate: u32,
+    /// Length of a message. Units: bytes.
+    #[arg(long, default_value_t = 100)]
+    message_bytes: usize,
     /// The server as shipped, instead of the build for tests.
     #[arg(long)]
     release: bool,
@@ -47,6 +50,7 @@ pub(crate) fn run(options: &Options) -> Outcome<()> {
         ("--producers", options.producers),
         ("--streams", options.streams),
         ("--rate", options.rate as usize),
+        ("--message-bytes", options.message_bytes),
         ("--seconds", (options.minutes.max(0.0) * 60.0) as usize),
     ];
     for (name, number) in numbers {
@@ -67,6 +71,7 @@ pub(crate) fn run_short() -> Tally {
         producers: 20,
         streams: 50,
         rate: 200,
+        message_bytes: 100,
         release: false,
     };
     Tally::of("soak", run(&short))

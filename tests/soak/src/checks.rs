@@ -17,9 +17,12 @@ const WARM_UP: f64 = 1.0 / 3.0;
 /// Units: bytes.
 const NOISE: f64 = 8.0 * 1024.0 * 1024.0;
 /// New data stays in memory on purpose, in the storage engine's memory tables and the hot
-/// tails, up to fixed sizes that minutes do not reach. Each stored byte may so cost up to
-/// this many, row overhead included.
+/// tails, up to fixed sizes. Until they are reached each stored byte may so cost up to this
+/// many, row overhead included.
 const KEPT_PER_STORED: f64 = 6.0;
+/// With so much stored the tables (64 MiB) and the hot tails (256 MiB) are full: from then on
+/// nothing may grow. Units: bytes.
+const FULL: f64 = 512.0 * 1024.0 * 1024.0;
 
 /// Growth from the warm-up to the end along the line that fits best, and what is allowed.
 #[derive(Debug, PartialEq)]
@@ -44,10 +47,11 @@ impl Growth {
             samples.iter().filter(|sample| sample.at >= warm).map(|sample| (sample.at, value(sample))).collect()
         };
         let seconds = end - warm;
+        let kept = if stored * warm < FULL { KEPT_PER_STORED * stored * seconds } else { 0.0 };
         Some(Self {
             seconds,
             resident: slope(points(|sample| sample.resident))? * seconds,
-            resident_allowed: NOISE + KEPT_PER_STORED * stored * seconds,
+            resident_allowed: NOISE + kept,
             descriptors: slope(points(|sample| sample.descriptors))? * seconds,
             // Producers keep a few connections each, opened as they need them. Every reader
             // renews its answer each minute, so a leak there is far beyond one in a hundred.
@@ -98,6 +102,14 @@ mod tests {
             let growth = Growth::of(&samples(resident, descriptors), 50_000.0, 1000, 5).expect("enough samples");
             assert!(!growth.is_flat(), "{growth:?}");
         }
+    }
+
+    #[test]
+    fn nothing_may_grow_once_all_that_keeps_data_is_full() {
+        // Half a megabyte a second, while 3 MB and 30 MB are stored in it.
+        let growing = samples(5e5, 0.0);
+        assert!(Growth::of(&growing, 3e6, 1000, 5).expect("enough samples").is_flat());
+        assert!(!Growth::of(&growing, 3e7, 1000, 5).expect("enough samples").is_flat());
     }
 
     #[test]

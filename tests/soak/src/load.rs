@@ -17,7 +17,6 @@ use crate::{
     Args,
     checks::{Growth, Sample},
     ledger::Ledger,
-    message::MESSAGE_BYTES,
     producer,
     reader::{self, End, Reader},
     server::{Server, lift_descriptor_limit},
@@ -161,7 +160,7 @@ impl Soak {
     /// Writes for as long as asked and watches the server meanwhile.
     /// Returns what was appended. Units: bytes per second.
     async fn write(&mut self) -> Result<f64, String> {
-        let Args { producers, streams, rate, seconds, .. } = self.args;
+        let Args { producers, streams, rate, seconds, message_bytes, .. } = self.args;
         let every = Duration::from_secs(1) * u32::try_from(producers).unwrap_or(u32::MAX) / rate.max(1);
         let started = Instant::now();
         let mut writing = JoinSet::new();
@@ -169,7 +168,7 @@ impl Soak {
             let dealt: Vec<usize> = (index..streams).step_by(producers).collect();
             let first_at = started + every.mul_f64(index as f64 / producers as f64);
             let (ledger, client) = (Arc::clone(&self.ledger), self.client.clone());
-            writing.spawn(producer::run(ledger, client, index, dealt, every, first_at));
+            writing.spawn(producer::run(ledger, client, index, dealt, every, first_at, message_bytes));
         }
         let mut watch = interval(WATCH);
         while started.elapsed() < Duration::from_secs(seconds) && !self.ledger.has_failed() {
@@ -191,7 +190,7 @@ impl Soak {
         let sent = self.ledger.sent_in_all();
         let seconds = started.elapsed().as_secs_f64();
         println!("{sent} messages acknowledged in {seconds:.1} s, {:.0} a second", sent as f64 / seconds);
-        Ok(sent as f64 * MESSAGE_BYTES as f64 / seconds)
+        Ok(sent as f64 * message_bytes as f64 / seconds)
     }
 
     fn look(&mut self, started: Instant) -> Result<(), String> {

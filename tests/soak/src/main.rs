@@ -46,6 +46,9 @@ struct Args {
     /// Messages per second in all.
     #[arg(long, default_value_t = 500)]
     rate: u32,
+    /// Length of a message. Units: bytes.
+    #[arg(long, default_value_t = 100)]
+    message_bytes: usize,
 }
 
 #[tokio::main(flavor = "current_thread")]

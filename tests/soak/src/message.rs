@@ -1,12 +1,10 @@
 //! Messages: `@`, a number, `@`, filled up. Numbers count up per stream from 0, so that a
 //! reader knows what is due next.
 
-/// Length of a message. Units: bytes, quotes of JSON excluded.
-pub(crate) const MESSAGE_BYTES: usize = 100;
-
-/// The message of a number; a JSON text when the stream is JSON.
-pub(crate) fn message(number: u64, is_json: bool) -> String {
-    let text = format!("{:.<MESSAGE_BYTES$}", format!("@{number}@"));
+/// The message of a number; a JSON text when the stream is JSON. `bytes` is its length, quotes
+/// of JSON excluded; one too short for the number is as long as that needs.
+pub(crate) fn message(number: u64, bytes: usize, is_json: bool) -> String {
+    let text = format!("{:.<bytes$}", format!("@{number}@"));
     if is_json { format!("\"{text}\"") } else { text }
 }
 
@@ -33,25 +31,25 @@ pub(crate) fn follow(mut due: u64, delivered: &[u8]) -> Result<u64, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{MESSAGE_BYTES, follow, message};
+    use super::{follow, message};
 
     #[test]
     fn messages_in_order_are_followed() {
-        let text = [message(7, false), message(8, false)].concat();
-        assert_eq!(text.len(), 2 * MESSAGE_BYTES);
+        let text = [message(7, 100, false), message(8, 100, false)].concat();
+        assert_eq!(text.len(), 2 * 100);
         assert_eq!(follow(7, text.as_bytes()), Ok(9));
-        let json = format!("[{},{}]", message(0, true), message(1, true));
+        let json = format!("[{},{}]", message(0, 100, true), message(1, 100, true));
         assert_eq!(follow(0, json.as_bytes()), Ok(2));
         assert_eq!(follow(3, b"[]"), Ok(3));
     }
 
     #[test]
     fn lost_doubled_and_torn_messages_are_found() {
-        let two = [message(5, false), message(6, false)].concat();
+        let two = [message(5, 100, false), message(6, 100, false)].concat();
         for (due, delivered) in [(4, &two[..]), (6, &two[..]), (5, &two[..two.len() - 98]), (5, "@5")] {
             assert!(follow(due, delivered.as_bytes()).is_err(), "{due} {delivered}");
         }
-        let doubled = [message(5, false), message(5, false)].concat();
+        let doubled = [message(5, 100, false), message(5, 100, false)].concat();
         assert!(follow(5, doubled.as_bytes()).is_err());
     }
 }

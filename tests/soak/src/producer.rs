@@ -19,6 +19,7 @@ pub(crate) async fn run(
     streams: Vec<usize>,
     every: Duration,
     first_at: Instant,
+    message_bytes: usize,
 ) -> Result<(), String> {
     let failed = |error: &dyn std::fmt::Display| format!("producer {index}: {error}");
     let mut producers = Vec::with_capacity(streams.len());
@@ -35,7 +36,7 @@ pub(crate) async fn run(
             break;
         }
         let number = ledger.next_number(*stream);
-        producer.append(message(number, is_json(*stream))).await.map_err(|error| failed(&error))?;
+        producer.append(message(number, message_bytes, is_json(*stream))).await.map_err(|error| failed(&error))?;
     }
     for (_, producer) in &producers {
         producer.flush().await.map_err(|error| failed(&error))?;
