@@ -88,13 +88,13 @@ impl Deliverer {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
-        let client = make_client(&self.guard)?;
+        let client = client_builder(&self.guard).build()?;
         Ok(self.client.get_or_init(|| client))
     }
 }
 
 /// A client that follows no redirect, uses no proxy and resolves names through the guard.
-fn make_client(guard: &Guard) -> Result<reqwest::Client, reqwest::Error> {
+fn client_builder(guard: &Guard) -> reqwest::ClientBuilder {
     // reqwest is built without a provider of its own; whoever named one first keeps it.
     let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
@@ -106,7 +106,6 @@ fn make_client(guard: &Guard) -> Result<reqwest::Client, reqwest::Error> {
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_max_idle_per_host(4)
         .pool_idle_timeout(Duration::from_secs(30))
-        .build()
 }
 
 fn says_done(answer: &[u8]) -> bool {
@@ -128,3 +127,6 @@ fn with_causes(error: &reqwest::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;
