@@ -1,0 +1,15 @@
+//! The native library of the Elixir package: converts arguments, starts work on the runtime that
+//! all bindings share, sends results as messages.
+//!
+//! What it is not: the surface that programs see, which is Elixir in `bindings/elixir/lib`, or
+//! a place for rules of the protocol.
+//!
+//! No function here waits: it starts an operation and returns, and `reply` sends what came of
+//! it. Read next: `reply`, then `error` and `options` for what crosses the border.
+
+mod embedded;
+mod error;
+mod options;
+mod reply;
+
+rustler::init!("Elixir.DurableStreams.Native");
