@@ -1,5 +1,6 @@
 //! Puts an answer's body together: one piece passes through, several are copied once
-//! into a buffer that is used again when the caller has let go of the last batch.
+//! into a buffer that is used again when the caller has let go of its batch. There are two, for
+//! a caller still at work on a batch while the next one arrives.
 
 use bytes::{Bytes, BytesMut};
 
@@ -13,6 +14,8 @@ pub(super) struct Collector {
     expected: Option<usize>,
     first: Bytes,
     buffer: BytesMut,
+    /// The buffer of the batch before the last.
+    spare: BytesMut,
 }
 
 impl Collector {
@@ -33,10 +36,20 @@ impl Collector {
         // transport cannot use its read buffer again and has to get a new one.
         let first = std::mem::take(&mut self.first);
         if self.buffer.is_empty() {
-            self.buffer.reserve(expected.min(MAX_RESERVE_BYTES).max(first.len() + piece.len()));
+            self.make_room(expected.min(MAX_RESERVE_BYTES).max(first.len() + piece.len()));
             self.buffer.extend_from_slice(&first);
         }
         self.buffer.extend_from_slice(&piece);
+    }
+
+    /// Takes whichever buffer is free again: new memory is zeroed page by page on first use,
+    /// which costs as much as filling it.
+    fn make_room(&mut self, bytes: usize) {
+        if self.buffer.try_reclaim(bytes) {
+            return;
+        }
+        std::mem::swap(&mut self.buffer, &mut self.spare);
+        self.buffer.reserve(bytes);
     }
 
     pub(super) fn len(&self) -> usize {
@@ -52,9 +65,10 @@ impl Collector {
         if first.len() <= COPY_UP_TO_BYTES { Bytes::copy_from_slice(&first) } else { first }
     }
 
-    /// Gives the buffer back to the allocator, before a long wait.
+    /// Gives the buffers back to the allocator, before a long wait.
     pub(super) fn release(&mut self) {
         self.buffer = BytesMut::new();
+        self.spare = BytesMut::new();
     }
 }
 
@@ -85,6 +99,26 @@ mod tests {
             addresses.push(body.as_ptr());
         }
         assert_eq!(addresses[0], addresses[2]);
+    }
+
+    #[test]
+    fn two_buffers_take_turns_while_the_caller_holds_one_batch() {
+        let mut collector = Collector::default();
+        let mut held = Bytes::new();
+        let mut addresses = Vec::new();
+        for _ in 0..4 {
+            collector.start(Some(6000));
+            for byte in 1..=3 {
+                collector.push(Bytes::from(vec![byte; 2000]));
+            }
+            held = collector.take();
+            assert_eq!((held.len(), held[0], held[2000], held[5999]), (6000, 1, 2, 3));
+            addresses.push(held.as_ptr());
+        }
+        drop(held);
+        assert_ne!(addresses[0], addresses[1]);
+        assert_eq!(addresses[0], addresses[2]);
+        assert_eq!(addresses[1], addresses[3]);
     }
 
     #[test]
