@@ -11,6 +11,7 @@ pub mod call;
 pub mod cancel;
 pub mod client;
 pub mod error;
+pub mod json;
 pub mod message;
 pub mod producer;
 pub mod reader;
@@ -22,6 +23,7 @@ pub mod stream;
 pub use bytes::Bytes;
 pub use durable_streams::{
     BoxError, ErrorCode, LiveMode,
+    protocol::{response::code_of, retry::is_transient},
     transport::{BoxFuture, Reply, ReplyBody, ReplyHead, Transport, TransportFailure, TransportFailureKind},
 };
 pub use http;

@@ -18,7 +18,7 @@ pub mod read;
 pub mod redirect;
 mod refusal;
 
-pub use refusal::{classify, retry_after};
+pub use refusal::{classify, code_of, retry_after};
 
 /// Status and headers of an answer.
 #[derive(Debug, Clone)]

@@ -51,23 +51,36 @@ pub fn retry_after(map: &HeaderMap) -> Option<Duration> {
     (!value.is_empty()).then_some(delay.min(MAX_RETRY_AFTER))
 }
 
+/// The code of a refusal of which only the status is known. [`classify`] says more, where
+/// the request and the answer's headers are there.
+pub fn code_of(status: StatusCode) -> ErrorCode {
+    by_status(status).0
+}
+
 fn meaning(plan: &RequestPlan, head: &ReplyHead) -> (ErrorCode, &'static str) {
     let map = &head.headers;
     match head.status {
         StatusCode::BAD_REQUEST if plan.operation == Operation::Read => {
             (ErrorCode::InvalidOffset, "the server refused the read's parameters; the offset is not one it issued")
         }
-        StatusCode::BAD_REQUEST => (ErrorCode::BadRequest, "the server refused the request as malformed"),
-        StatusCode::UNAUTHORIZED => (ErrorCode::Unauthorized, "credentials are missing or not valid"),
         StatusCode::FORBIDDEN if map.contains_key(headers::PRODUCER_EPOCH) => {
             (ErrorCode::StaleEpoch, "a newer writer holds this producer id")
         }
+        StatusCode::CONFLICT => conflict(plan, map),
+        status => by_status(status),
+    }
+}
+
+fn by_status(status: StatusCode) -> (ErrorCode, &'static str) {
+    match status {
+        StatusCode::BAD_REQUEST => (ErrorCode::BadRequest, "the server refused the request as malformed"),
+        StatusCode::UNAUTHORIZED => (ErrorCode::Unauthorized, "credentials are missing or not valid"),
         StatusCode::FORBIDDEN => (ErrorCode::Forbidden, "these credentials do not allow it"),
         StatusCode::NOT_FOUND => (ErrorCode::NotFound, "there is no such stream"),
         StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => {
             (ErrorCode::NotSupported, "the server does not support this operation")
         }
-        StatusCode::CONFLICT => conflict(plan, map),
+        StatusCode::CONFLICT => (ErrorCode::Conflict, "the request conflicts with the stream's state"),
         StatusCode::GONE => (ErrorCode::Gone, "the data or the stream is gone for good"),
         StatusCode::PAYLOAD_TOO_LARGE => (ErrorCode::PayloadTooLarge, "the body is larger than the server accepts"),
         StatusCode::TOO_MANY_REQUESTS => (ErrorCode::RateLimited, "the server asks to slow down"),
@@ -102,7 +115,7 @@ fn conflict(plan: &RequestPlan, map: &HeaderMap) -> (ErrorCode, &'static str) {
             (ErrorCode::ContentTypeMismatch, "the content type differs from the stream's")
         }
         Operation::Append | Operation::Close | Operation::Delete | Operation::Head | Operation::Read => {
-            (ErrorCode::Conflict, "the request conflicts with the stream's state")
+            by_status(StatusCode::CONFLICT)
         }
     }
 }
