@@ -14,7 +14,7 @@ use std::{
 };
 
 use bytes::Bytes;
-pub use durable_streams_protocol::read::{Batch, LiveMode};
+pub use durable_streams_protocol::read::{Batch, LiveMode, SseFallback, SseFallbackNumbers};
 use durable_streams_protocol::{content_type::Framing, read::ReadOptions, request::InvalidArgument};
 use futures_core::Stream;
 
@@ -22,7 +22,7 @@ use crate::{
     Offset, RetryPolicy,
     driver::{
         exchange::Extras,
-        read::{FirstAnswer, ReadDriver, Said},
+        read::{ReadDriver, Said, Shown},
         url::{Params, refuse_reserved},
     },
     error::{Failure, StreamError},
@@ -48,6 +48,7 @@ pub struct ReadBuilder {
     prefetch: Option<bool>,
     max_batch_bytes: usize,
     retry: Option<RetryPolicy>,
+    sse_fallback: SseFallback,
     timeout: Option<Duration>,
     headers: UserHeaders,
     params: Params,
@@ -69,6 +70,7 @@ impl DurableStream {
             prefetch: None,
             max_batch_bytes: ReadOptions::MAX_BATCH_BYTES,
             retry: None,
+            sse_fallback: SseFallback::DEFAULT,
             timeout: None,
             headers: UserHeaders::default(),
             params: Params::new(),
@@ -161,6 +163,13 @@ impl ReadBuilder {
         self
     }
 
+    /// When server-sent events give way to long-poll, for networks that cut connections off.
+    /// Default: after three answers in a row of less than a second without data.
+    pub fn sse_fallback(mut self, fallback: SseFallback) -> Self {
+        self.sse_fallback = fallback;
+        self
+    }
+
     /// Accepted and ignored: the server tells how it encodes.
     pub fn encoding(self, _encoding: impl Into<String>) -> Self {
         self
@@ -211,17 +220,18 @@ impl ReadBuilder {
             prefetch: self.prefetch.unwrap_or(defaults.prefetch),
             max_batch_bytes: self.max_batch_bytes,
             retry: self.retry.unwrap_or(self.stream.exchange().retry),
+            sse_fallback: self.sse_fallback,
             ..defaults
         };
         let offset = options.offset.clone();
         let cursor = options.cursor.clone();
         let driver = Box::new(ReadDriver::new(self.stream, extras, options));
-        let first = Arc::clone(driver.first());
+        let shown = Arc::clone(driver.shown());
         let (up_to_date, stream_closed) = (false, false);
         Ok(Reader {
             run: Run::Idle(driver),
             kept: None,
-            first,
+            shown,
             answer: None,
             offset,
             cursor,
@@ -240,7 +250,7 @@ pub struct Reader {
     run: Run,
     /// A batch, or the end, that [`Reader::opened`] met.
     kept: Option<Option<Batch>>,
-    first: FirstAnswer,
+    shown: Arc<Shown>,
     answer: Option<Arc<ReplyHead>>,
     offset: Offset,
     cursor: Option<String>,
@@ -276,12 +286,12 @@ impl Reader {
 
     /// Polls for the first answer; see [`Reader::opened`].
     pub fn poll_opened(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        if self.kept.is_none() && self.first.get().is_none() {
+        if self.kept.is_none() && self.shown.first.get().is_none() {
             match self.poll_work(context) {
                 Poll::Ready(Ok(batch)) => self.kept = Some(batch),
                 Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
                 // The work found it, and went on to wait for the data.
-                Poll::Pending if self.first.get().is_some() => {}
+                Poll::Pending if self.shown.first.get().is_some() => {}
                 Poll::Pending => return Poll::Pending,
             }
         }
@@ -339,7 +349,12 @@ impl Reader {
     /// Status and headers of the latest answer, once [`Reader::opened`] resolved or the first
     /// batch or failure was told.
     pub fn answer(&self) -> Option<&Arc<ReplyHead>> {
-        self.answer.as_ref().or_else(|| self.first.get())
+        self.answer.as_ref().or_else(|| self.shown.first.get())
+    }
+
+    /// Why the read went from server-sent events to long-poll, if it did; for the log.
+    pub fn sse_given_up(&self) -> Option<&'static str> {
+        self.shown.sse_given_up.get().copied()
     }
 
     /// Whether everything available had been read when the last batch was made.

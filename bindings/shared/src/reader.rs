@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-pub use durable_streams::reader::Batch;
+pub use durable_streams::reader::{Batch, SseFallbackNumbers};
 use durable_streams::{
     LiveMode, Offset, protocol::retry::RetryNumbers, reader::Reader as CoreReader, transport::ReplyHead,
 };
@@ -49,6 +49,8 @@ pub struct ReadConfig {
     pub read_ahead: Option<bool>,
     /// How requests are repeated.
     pub retry: Option<RetryNumbers>,
+    /// When server-sent events give way to long-poll.
+    pub sse_fallback: SseFallbackNumbers,
 }
 
 /// How a host language spells a live mode.
@@ -99,6 +101,7 @@ struct Inner {
 struct Seen {
     state: ReadState,
     answer: Option<Arc<ReplyHead>>,
+    sse_given_up: Option<&'static str>,
 }
 
 type Pulled = (Box<CoreReader>, Result<Option<Batch>, ErrorInfo>);
@@ -145,12 +148,14 @@ impl Reader {
             let policy = numbers.check(&durable_streams::RetryPolicy::DEFAULT);
             builder = builder.retry(policy.map_err(durable_streams::Failure::from)?);
         }
+        let fallback = config.sse_fallback.check().map_err(durable_streams::Failure::from)?;
+        builder = builder.sse_fallback(fallback);
         let state =
             ReadState { offset: start.to_query_value().to_owned(), cursor: config.cursor, ..ReadState::default() };
         Ok(Self {
             inner: Arc::new(Inner {
                 slot: Mutex::new(Slot::Idle(Box::new(builder.reader()?))),
-                state: StateMutex::new(Seen { state, answer: None }),
+                state: StateMutex::new(Seen { state, answer: None, sse_given_up: None }),
                 cancel: CancelHandle::new(),
                 reads_ahead: config.read_ahead.unwrap_or(true),
                 url: stream.url().to_owned(),
@@ -206,6 +211,12 @@ impl Reader {
     pub fn content_type(&self) -> Option<String> {
         let answer = self.inner.state.lock().answer.clone()?;
         answer.headers.get(http::header::CONTENT_TYPE)?.to_str().ok().map(str::to_owned)
+    }
+
+    /// Why the read went from server-sent events to long-poll, if it had by the last batch; for
+    /// the log.
+    pub fn sse_given_up(&self) -> Option<&'static str> {
+        self.inner.state.lock().sse_given_up
     }
 
     /// The stream's URL.
@@ -278,6 +289,7 @@ impl Inner {
     fn note(&self, reader: &CoreReader, batch: &Result<Option<Batch>, ErrorInfo>) {
         let mut seen = self.state.lock();
         seen.answer = reader.answer().cloned();
+        seen.sse_given_up = reader.sse_given_up();
         if let Ok(Some(batch)) = batch {
             seen.state = ReadState {
                 offset: batch.next_offset.to_query_value().to_owned(),

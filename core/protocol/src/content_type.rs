@@ -4,6 +4,8 @@
 pub const DEFAULT: &str = "application/octet-stream";
 /// The JSON mode type.
 pub const JSON: &str = "application/json";
+/// How the types of text begin.
+pub const TEXT_FAMILY: &str = "text/";
 
 /// The media type of a header value: text before the first `;`, trimmed. Compare
 /// with [`same`] or `eq_ignore_ascii_case`.
@@ -24,7 +26,8 @@ pub fn is_json(value: &str) -> bool {
 /// Whether SSE carries the payload as text: `text/*` or exactly `application/json`.
 pub fn is_text(value: &str) -> bool {
     let media = media_type(value);
-    media.get(..5).is_some_and(|prefix| prefix.eq_ignore_ascii_case("text/")) || is_json(value)
+    let starts = media.get(..TEXT_FAMILY.len());
+    starts.is_some_and(|prefix| prefix.eq_ignore_ascii_case(TEXT_FAMILY)) || is_json(value)
 }
 
 /// The value to store for a stream: as given, or the default when it is blank or

@@ -18,6 +18,7 @@ pub mod error;
 pub mod expiry;
 pub mod headers;
 pub mod json_mode;
+mod numbers;
 pub mod offset;
 pub mod produce;
 pub mod query;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use crate::{
+    numbers::{saturating_u32, span_of_ms},
     request::{Idempotency, InvalidArgument},
     response::TransportFailureKind,
 };
@@ -134,11 +135,10 @@ impl RetryNumbers {
         if multiplier.is_nan() || multiplier < 1.0 {
             return refuse("multiplier", multiplier, "must be at least 1");
         }
-        let delay = |ms: f64| Duration::try_from_secs_f64(ms / 1000.0).unwrap_or(Duration::MAX);
         Ok(RetryPolicy {
             max_retries,
-            initial_delay: delay(initial_ms),
-            max_delay: delay(max_ms),
+            initial_delay: span_of_ms(initial_ms),
+            max_delay: span_of_ms(max_ms),
             multiplier,
             repeat_unconfirmed_appends: base.repeat_unconfirmed_appends,
         })
@@ -153,13 +153,6 @@ pub fn is_transient(status: StatusCode) -> bool {
         StatusCode::NOT_IMPLEMENTED | StatusCode::HTTP_VERSION_NOT_SUPPORTED => false,
         status => status.is_server_error(),
     }
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-const fn saturating_u32(value: f64) -> u32 {
-    // `as` saturates; one below the sentinel keeps a huge number finite.
-    let value = value as u32;
-    if value == u32::MAX { u32::MAX - 1 } else { value }
 }
 
 #[cfg(test)]

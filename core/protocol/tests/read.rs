@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 use bytes::Bytes;
 use durable_streams_protocol::{
     offset::Offset,
-    read::{LiveMode, ReadEvent, ReadMachine, ReadOptions, Step},
+    read::{LiveMode, Notice, ReadEvent, ReadMachine, ReadOptions, SseFallbackNumbers, Step},
     request::RequestPlan,
     response::{ReplyHead, TransportFailure, TransportFailureKind},
     sse::decoder::{Decoder, DecoderLimits, EventKind},
@@ -57,7 +57,16 @@ struct ReadVector {
     _spec: String,
     offset: String,
     live: String,
+    #[serde(default)]
+    sse_fallback: VectorFallback,
     steps: Vec<VectorStep>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct VectorFallback {
+    min_connection_ms: Option<f64>,
+    max_short_connections: Option<f64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -69,6 +78,7 @@ enum VectorStep {
     Batch(VectorBatch),
     Failure(String),
     Wait(bool),
+    Notice(String),
     AdvanceMs(u64),
     End(bool),
 }
@@ -108,8 +118,14 @@ fn read_vectors() {
             "auto" => LiveMode::Auto,
             _ => LiveMode::Off,
         };
-        // The vectors tell of one exchange at a time.
-        let options = ReadOptions { prefetch: false, ..ReadOptions::new(Offset::new(vector.offset), live) };
+        let VectorFallback { min_connection_ms, max_short_connections } = vector.sse_fallback;
+        let numbers = SseFallbackNumbers { min_connection_ms, max_short_connections, ..SseFallbackNumbers::default() };
+        let options = ReadOptions {
+            // The vectors tell of one exchange at a time.
+            prefetch: false,
+            sse_fallback: numbers.check().expect("numbers a caller may choose"),
+            ..ReadOptions::new(Offset::new(vector.offset), live)
+        };
         let mut machine = ReadMachine::new(options, 7);
         let mut now = Duration::from_secs(60);
         for step in vector.steps {
@@ -149,6 +165,12 @@ fn read_vectors() {
                 },
                 VectorStep::Wait(waits) => match machine.poll(now) {
                     Step::WaitUntil(until) if waits => now = until,
+                    other => panic!("{place}, got {other:?}"),
+                },
+                VectorStep::Notice(kind) => match machine.poll(now) {
+                    Step::Emit(ReadEvent::Notice(Notice::SseGivenUp { .. })) => {
+                        assert_eq!(kind, "sse_given_up", "{place}")
+                    }
                     other => panic!("{place}, got {other:?}"),
                 },
                 VectorStep::AdvanceMs(span) => now += Duration::from_millis(span),

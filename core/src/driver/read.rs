@@ -36,13 +36,19 @@ pub(crate) struct ReadDriver {
     ahead: Option<Ahead>,
     /// Status and headers of the latest answer.
     answer: Option<Arc<ReplyHead>>,
-    /// The same of the first answer that was accepted, for who waits for no more than that.
-    first: FirstAnswer,
+    shown: Arc<Shown>,
     place: Place,
 }
 
-/// Where the first accepted answer is found as soon as its head is there.
-pub(crate) type FirstAnswer = Arc<OnceLock<Arc<ReplyHead>>>;
+/// What can be seen of a driver at work.
+#[derive(Debug, Default)]
+pub(crate) struct Shown {
+    /// Status and headers of the first answer that was accepted, as soon as they are there,
+    /// for who waits for no more than that.
+    pub(crate) first: OnceLock<Arc<ReplyHead>>,
+    /// Why long-poll took over from server-sent events.
+    pub(crate) sse_given_up: OnceLock<&'static str>,
+}
 
 /// Where the loop runs.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -80,7 +86,6 @@ impl ReadDriver {
     pub(crate) fn new(stream: DurableStream, extras: Extras, options: ReadOptions) -> Self {
         let seed = stream.exchange().host.entropy();
         let machine = ReadMachine::new(options, seed);
-        let first = FirstAnswer::default();
         Self {
             stream,
             extras: Arc::new(extras),
@@ -88,7 +93,7 @@ impl ReadDriver {
             body: None,
             ahead: None,
             answer: None,
-            first,
+            shown: Arc::default(),
             place: Place::Here,
         }
     }
@@ -108,9 +113,9 @@ impl ReadDriver {
         self.answer.as_ref()
     }
 
-    /// The first accepted answer, once it is there.
-    pub(crate) const fn first(&self) -> &FirstAnswer {
-        &self.first
+    /// What the reader sees while this works.
+    pub(crate) const fn shown(&self) -> &Arc<Shown> {
+        &self.shown
     }
 
     async fn next_in_background(mut self: Box<Self>) -> (Option<Box<Self>>, Option<Said>) {
@@ -163,6 +168,7 @@ impl ReadDriver {
                 Step::Emit(ReadEvent::Failed(failure)) => return Pause::Said(Some(Err(self.failure(failure)))),
                 Step::Emit(ReadEvent::Notice(Notice::SseGivenUp { reason })) => {
                     tracing::warn!(url = self.stream.url(), reason, "falling back from SSE to long-poll");
+                    self.shown.sse_given_up.get_or_init(|| reason);
                 }
                 Step::End => {
                     self.drop_exchanges();
@@ -209,7 +215,7 @@ impl ReadDriver {
                 }
                 let head = Arc::new(reply.head);
                 if self.machine.has_succeeded() {
-                    self.first.get_or_init(|| Arc::clone(&head));
+                    self.shown.first.get_or_init(|| Arc::clone(&head));
                 }
                 self.answer = Some(head);
                 self.body = Some(reply.body);

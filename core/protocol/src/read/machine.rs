@@ -579,7 +579,7 @@ impl ReadMachine {
 
     /// An SSE answer ended or broke without closure: that is no end of the stream (C5).
     fn connection_ended(&mut self, now: Time, since: Time, moved: bool) {
-        match self.pace.connection_ended(now, now.saturating_sub(since), moved) {
+        match self.pace.connection_ended(now, now.saturating_sub(since), moved, &self.options.sse_fallback) {
             Reconnect::At(at) => self.phase = Phase::Pausing { until: at },
             Reconnect::GiveUp => self.give_sse_up("connections keep ending at once, as behind a buffering proxy"),
         }

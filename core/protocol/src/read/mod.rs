@@ -18,6 +18,7 @@ use crate::{
 
 mod collect;
 mod events;
+pub mod fallback;
 pub mod json;
 pub mod machine;
 pub mod options;
@@ -25,6 +26,7 @@ mod pace;
 #[cfg(test)]
 mod tests;
 
+pub use fallback::{SseFallback, SseFallbackNumbers};
 pub use machine::ReadMachine;
 pub use options::{LiveMode, ReadOptions};
 

@@ -1,5 +1,6 @@
 //! What a caller chooses about a read, with the defaults of every language.
 
+use super::fallback::SseFallback;
 use crate::{content_type::Framing, offset::Offset, query, retry::RetryPolicy, sse::decoder::DecoderLimits};
 
 /// How a read goes on once it is up to date.
@@ -58,6 +59,8 @@ pub struct ReadOptions {
     pub retry: RetryPolicy,
     /// How much one SSE line and event may hold.
     pub sse: DecoderLimits,
+    /// When server-sent events give way to long-poll.
+    pub sse_fallback: SseFallback,
 }
 
 impl ReadOptions {
@@ -78,6 +81,7 @@ impl ReadOptions {
             max_batch_bytes: Self::MAX_BATCH_BYTES,
             retry: RetryPolicy::DEFAULT,
             sse: DecoderLimits::default(),
+            sse_fallback: SseFallback::DEFAULT,
         }
     }
 }

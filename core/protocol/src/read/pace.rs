@@ -2,17 +2,16 @@
 
 use std::time::Duration;
 
+use super::fallback::SseFallback;
 use crate::{Time, retry::RetryPolicy};
 
-/// An SSE answer that ends sooner, without progress, counts as short.
-const SHORT_CONNECTION: Duration = Duration::from_millis(1000);
-/// So many short ones in a row, and SSE is given up.
-const SHORT_CONNECTIONS_TOLERATED: u32 = 3;
+/// A long-poll that waited so long shows a server that works.
+const HEALTHY_POLL: Duration = Duration::from_millis(1000);
 /// A long-poll that ends sooner, without progress, did not wait. Below any server's hold.
 const QUICK_POLL: Duration = Duration::from_millis(100);
 /// So many quick ones are free: closures and races answer at once, too.
 const QUICK_POLLS_TOLERATED: u32 = 3;
-/// Bounds of the wait after short connections and quick polls.
+/// Bounds of the wait after quick polls.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 
@@ -80,24 +79,31 @@ impl Pace {
     }
 
     /// An SSE answer ended `lived` after its head.
-    pub(super) fn connection_ended(&mut self, now: Time, lived: Duration, moved: bool) -> Reconnect {
-        if moved || lived >= SHORT_CONNECTION {
+    pub(super) fn connection_ended(
+        &mut self,
+        now: Time,
+        lived: Duration,
+        moved: bool,
+        fallback: &SseFallback,
+    ) -> Reconnect {
+        if moved || lived >= fallback.min_connection {
             self.short_connections = 0;
             self.failed_attempts = 0;
             return Reconnect::At(now);
         }
-        self.short_connections += 1;
-        if self.short_connections >= SHORT_CONNECTIONS_TOLERATED {
+        self.short_connections = self.short_connections.saturating_add(1);
+        let limit = fallback.max_short_connections;
+        if limit != SseFallback::NEVER && self.short_connections >= limit {
             return Reconnect::GiveUp;
         }
-        Reconnect::At(now + self.pause(self.short_connections))
+        Reconnect::At(now + self.pause(self.short_connections, fallback.base_delay, fallback.max_delay))
     }
 
     /// A long-poll ended `waited` after its request, without data: when to ask again.
     pub(super) fn poll_ended(&mut self, now: Time, waited: Duration) -> Time {
         if waited >= QUICK_POLL {
             self.quick_polls = 0;
-            if waited >= SHORT_CONNECTION {
+            if waited >= HEALTHY_POLL {
                 self.failed_attempts = 0;
             }
             return now;
@@ -105,13 +111,13 @@ impl Pace {
         self.quick_polls = self.quick_polls.saturating_add(1);
         match self.quick_polls.checked_sub(QUICK_POLLS_TOLERATED + 1) {
             None => now,
-            Some(exponent) => now + self.pause(exponent),
+            Some(exponent) => now + self.pause(exponent, FIRST_PAUSE, MAX_PAUSE),
         }
     }
 
     /// Full jitter below a doubling bound.
-    fn pause(&mut self, exponent: u32) -> Duration {
-        let bound = FIRST_PAUSE.saturating_mul(1 << exponent.min(16)).min(MAX_PAUSE);
+    fn pause(&mut self, exponent: u32, first: Duration, most: Duration) -> Duration {
+        let bound = first.saturating_mul(1 << exponent.min(16)).min(most);
         let bound_micros = u64::try_from(bound.as_micros()).unwrap_or(u64::MAX);
         Duration::from_micros(self.next_entropy() % bound_micros.max(1))
     }
@@ -131,27 +137,49 @@ mod tests {
     use super::*;
 
     const NOW: Time = Duration::from_secs(100);
+    const RULE: SseFallback = SseFallback::DEFAULT;
 
     #[test]
     fn three_short_connections_without_progress_give_sse_up() {
         let mut pace = Pace::new(1);
         for bound_ms in [200, 400] {
-            let Reconnect::At(at) = pace.connection_ended(NOW, Duration::from_millis(999), false) else {
+            let Reconnect::At(at) = pace.connection_ended(NOW, Duration::from_millis(999), false, &RULE) else {
                 panic!("given up too soon")
             };
             assert!(at >= NOW && at < NOW + Duration::from_millis(bound_ms));
         }
-        assert_eq!(pace.connection_ended(NOW, Duration::ZERO, false), Reconnect::GiveUp);
+        assert_eq!(pace.connection_ended(NOW, Duration::ZERO, false, &RULE), Reconnect::GiveUp);
     }
 
     #[test]
     fn progress_or_age_makes_a_connection_healthy() {
         let mut pace = Pace::new(1);
         for _ in 0..10 {
-            assert_eq!(pace.connection_ended(NOW, Duration::ZERO, true), Reconnect::At(NOW));
-            pace.connection_ended(NOW, Duration::ZERO, false);
-            assert_eq!(pace.connection_ended(NOW, SHORT_CONNECTION, false), Reconnect::At(NOW));
-            pace.connection_ended(NOW, Duration::ZERO, false);
+            assert_eq!(pace.connection_ended(NOW, Duration::ZERO, true, &RULE), Reconnect::At(NOW));
+            pace.connection_ended(NOW, Duration::ZERO, false, &RULE);
+            assert_eq!(pace.connection_ended(NOW, RULE.min_connection, false, &RULE), Reconnect::At(NOW));
+            pace.connection_ended(NOW, Duration::ZERO, false, &RULE);
+        }
+    }
+
+    #[test]
+    fn callers_may_move_the_limits() {
+        let lived = Duration::from_millis(50);
+        let sooner = SseFallback { max_short_connections: 1, ..RULE };
+        assert_eq!(Pace::new(1).connection_ended(NOW, lived, false, &sooner), Reconnect::GiveUp);
+        let patient = SseFallback { min_connection: lived, ..RULE };
+        let mut pace = Pace::new(1);
+        for _ in 0..10 {
+            assert_eq!(pace.connection_ended(NOW, lived, false, &patient), Reconnect::At(NOW));
+        }
+        let delay = Duration::from_millis(3);
+        let never =
+            SseFallback { max_short_connections: SseFallback::NEVER, base_delay: delay, max_delay: delay, ..RULE };
+        for round in 0..100 {
+            let Reconnect::At(at) = pace.connection_ended(NOW, Duration::ZERO, false, &never) else {
+                panic!("given up in round {round}")
+            };
+            assert!(at < NOW + delay, "round {round}");
         }
     }
 
