@@ -2,9 +2,12 @@
 
 use std::fmt;
 
-use durable_streams_bindings::{ErrorCode, ErrorInfo, error::ErrorRecord};
+use durable_streams_bindings::{ErrorCode, ErrorInfo};
 
-use crate::settings::{NameValue, pairs};
+use crate::{
+    provider::ProviderError,
+    settings::{NameValue, pairs},
+};
 
 /// Everything that is known of a failed operation.
 #[derive(Debug, Clone, uniffi::Record)]
@@ -39,6 +42,8 @@ pub struct ErrorDetails {
     pub may_be_applied: bool,
     /// How many times the request was sent.
     pub attempts: u32,
+    /// The number under which the host keeps its own exception, if that is behind it.
+    pub raised: Option<u64>,
 }
 
 macro_rules! core_errors {
@@ -58,9 +63,8 @@ macro_rules! core_errors {
 
         impl From<ErrorInfo> for CoreError {
             fn from(error: ErrorInfo) -> Self {
-                let code = error.code();
-                let info = error.record().into();
-                match code {
+                let info = (&error).into();
+                match error.code() {
                     $(ErrorCode::$variant => Self::$variant { info },)+
                 }
             }
@@ -123,8 +127,10 @@ core_errors! {
     InternalError,
 }
 
-impl From<ErrorRecord> for ErrorDetails {
-    fn from(record: ErrorRecord) -> Self {
+impl From<&ErrorInfo> for ErrorDetails {
+    fn from(error: &ErrorInfo) -> Self {
+        let record = error.record();
+        let raised = error.host_error().and_then(|host| host.downcast_ref::<ProviderError>());
         Self {
             code: record.code,
             text: record.text,
@@ -141,6 +147,7 @@ impl From<ErrorRecord> for ErrorDetails {
             headers: pairs(record.headers),
             may_be_applied: record.may_be_applied,
             attempts: record.attempts,
+            raised: raised.and_then(ProviderError::number),
         }
     }
 }

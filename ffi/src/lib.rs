@@ -13,27 +13,36 @@
 #![allow(clippy::needless_pass_by_value, reason = "exported functions take owned values")]
 #![allow(clippy::result_large_err, reason = "the error enum itself crosses the border")]
 
+mod blob;
 mod call;
 mod error;
+mod piece;
 mod producer;
 mod provider;
 mod reader;
 #[cfg(feature = "server")]
 mod server;
 mod settings;
+mod status;
 mod stream;
 mod transport;
 
 #[cfg(feature = "server")]
-pub use crate::server::{FaultSettings, FfiServer, ServerSettings, start_server};
+pub use crate::server::{FaultSettings, FfiServer, ServerSettings, SseEvent, start_server};
 pub use crate::{
+    blob::Blob,
     call::FfiCancel,
     error::{CoreError, ErrorDetails},
+    piece::{FfiBytes, Piece},
     producer::{Acknowledgement, ErrorListener, FfiProducer, FfiReceipt, ProducerSettings},
     provider::{ProviderError, Resolved, ValueProvider},
     reader::{Batch, FfiReader, LiveMode, ReadSettings, ReadState},
     settings::{ClientSettings, NameValue, RetrySettings},
-    stream::{AppendSettings, Appended, Batching, Closed, CreateSettings, Created, FfiStream, Head, MessageKind, Told},
+    status::{code_of_status, is_transient_status},
+    stream::{
+        AppendSettings, Appended, Batching, BodySource, Closed, CreateSettings, Created, FfiStream, Head, MessageKind,
+        Told,
+    },
     transport::{HttpBody, HttpFailure, HttpRequest, HttpResponse, HttpTransport},
 };
 

@@ -3,12 +3,13 @@
 use std::{fmt, sync::Arc};
 
 use durable_streams_bindings::{
-    Bytes, ErrorInfo,
+    ErrorInfo,
     producer::{self, BatchNumbers, OnError},
 };
 use tokio::sync::Mutex;
 
 use crate::{
+    blob::Blob,
     call::{FfiCancel, run},
     error::{CoreError, ErrorDetails},
     settings::{NameValue, RetrySettings, tuples},
@@ -113,6 +114,17 @@ impl FfiProducer {
         Ok(outcome?.map(FfiReceipt::new))
     }
 
+    /// The same with each message in `data` behind its length: 4 bytes, the least first.
+    pub fn append_framed(&self, data: &[u8]) -> Result<Option<Arc<FfiReceipt>>, CoreError> {
+        let (mut rest, mut full) = (data, None);
+        while !rest.is_empty() {
+            let (message, behind) = first_framed(rest)?;
+            full = self.inner.append(message)?;
+            rest = behind;
+        }
+        Ok(full.map(FfiReceipt::new))
+    }
+
     /// Takes a message and always returns its receipt.
     pub fn append_with_receipt(&self, message: &[u8]) -> Result<Arc<FfiReceipt>, CoreError> {
         Ok(FfiReceipt::new(self.inner.append_with_receipt(message)?))
@@ -126,13 +138,9 @@ impl FfiProducer {
     }
 
     /// Flushes, then ends the stream for everyone. Returns the final offset.
-    pub async fn close_stream(
-        &self,
-        last: Option<Vec<u8>>,
-        cancel: Option<Arc<FfiCancel>>,
-    ) -> Result<String, CoreError> {
+    pub async fn close_stream(&self, last: Option<Blob>, cancel: Option<Arc<FfiCancel>>) -> Result<String, CoreError> {
         let inner = self.inner.clone();
-        let close = async move { inner.close_stream(last.map(Bytes::from)).await };
+        let close = async move { inner.close_stream(last.map(Into::into)).await };
         Ok(run(cancel, close).await?.final_offset)
     }
 
@@ -163,6 +171,16 @@ impl FfiProducer {
         self.inner.pending_messages()
     }
 
+    /// The same in bytes of messages.
+    pub fn pending_bytes(&self) -> u64 {
+        self.inner.pending_bytes()
+    }
+
+    /// What the server said to the newest batch it acknowledged.
+    pub fn last_acknowledged(&self) -> Option<Acknowledgement> {
+        self.inner.last_acknowledged().map(Into::into)
+    }
+
     /// Batches sent and not yet answered for good.
     pub fn in_flight_batches(&self) -> u64 {
         self.inner.in_flight_batches() as u64
@@ -185,8 +203,7 @@ impl FfiReceipt {
     /// Waits until the server has stored the message. A receipt answers once.
     pub async fn acknowledged(&self, cancel: Option<Arc<FfiCancel>>) -> Result<Acknowledgement, CoreError> {
         let inner = Arc::clone(&self.inner);
-        let told = run(cancel, async move { take(&inner).await?.acknowledged().await }).await?;
-        Ok(Acknowledgement { offset: told.offset, duplicate: told.duplicate, epoch: told.epoch, seq: told.seq })
+        Ok(run(cancel, async move { take(&inner).await?.acknowledged().await }).await?.into())
     }
 }
 
@@ -196,15 +213,30 @@ impl FfiReceipt {
     }
 }
 
+impl From<producer::Acknowledged> for Acknowledgement {
+    fn from(told: producer::Acknowledged) -> Self {
+        Self { offset: told.offset, duplicate: told.duplicate, epoch: told.epoch, seq: told.seq }
+    }
+}
+
 async fn take(receipt: &Mutex<Option<producer::Receipt>>) -> Result<producer::Receipt, ErrorInfo> {
     receipt.lock().await.take().ok_or_else(|| ErrorInfo::invalid("receipt", "was used before"))
+}
+
+/// Parts the first message from what is behind it.
+fn first_framed(data: &[u8]) -> Result<(&[u8], &[u8]), ErrorInfo> {
+    let parted = data.split_first_chunk().and_then(|(length, rest)| {
+        let length = u32::from_le_bytes(*length) as usize;
+        rest.split_at_checked(length)
+    });
+    parted.ok_or_else(|| ErrorInfo::invalid("data", format!("{} bytes are no message behind its length", data.len())))
 }
 
 impl From<ProducerSettings> for producer::ProducerConfig {
     fn from(settings: ProducerSettings) -> Self {
         let on_error = settings
             .on_error
-            .map(|listener| Arc::new(move |error: ErrorInfo| listener.on_error(error.record().into())) as OnError);
+            .map(|listener| Arc::new(move |error: ErrorInfo| listener.on_error((&error).into())) as OnError);
         Self {
             producer_id: settings.producer_id,
             numbers: BatchNumbers {

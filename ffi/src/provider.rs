@@ -1,9 +1,9 @@
 //! Headers and parameters that the host language computes for every HTTP request.
 
-use std::{error::Error, sync::Arc};
+use std::sync::Arc;
 
 use durable_streams_bindings::{
-    BoxFuture,
+    BoxError, BoxFuture,
     client::{self, Dynamic},
     error::HostError,
 };
@@ -37,6 +37,29 @@ pub enum ProviderError {
         /// Its words.
         reason: String,
     },
+    /// It raised an exception, which the host keeps.
+    #[error("{reason}")]
+    Raised {
+        /// Its words.
+        reason: String,
+        /// What the host finds the exception by.
+        number: u64,
+    },
+}
+
+impl ProviderError {
+    /// The number of the exception that the host keeps.
+    pub(crate) const fn number(&self) -> Option<u64> {
+        match self {
+            Self::Failed { .. } => None,
+            Self::Raised { number, .. } => Some(*number),
+        }
+    }
+
+    /// The same, for the core to carry.
+    pub(crate) fn boxed(self) -> BoxError {
+        HostError::new(self.to_string(), self).boxed()
+    }
 }
 
 impl From<uniffi::UnexpectedUniFFICallbackError> for ProviderError {
@@ -49,14 +72,14 @@ impl From<uniffi::UnexpectedUniFFICallbackError> for ProviderError {
 pub(crate) struct Foreign(pub(crate) Arc<dyn ValueProvider>);
 
 impl Dynamic for Foreign {
-    fn resolve(&self) -> BoxFuture<'static, Result<client::Resolved, Box<dyn Error + Send + Sync>>> {
+    fn resolve(&self) -> BoxFuture<'static, Result<client::Resolved, BoxError>> {
         let provider = Arc::clone(&self.0);
         Box::pin(async move {
             match provider.resolve().await {
                 Ok(resolved) => {
                     Ok(client::Resolved { headers: tuples(resolved.headers), params: tuples(resolved.params) })
                 }
-                Err(error) => Err(HostError::new(error.to_string(), error).boxed()),
+                Err(error) => Err(error.boxed()),
             }
         })
     }

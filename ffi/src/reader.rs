@@ -5,6 +5,7 @@ use std::sync::Arc;
 use durable_streams_bindings::reader;
 
 use crate::{
+    blob::Blob,
     call::{FfiCancel, run},
     error::CoreError,
     settings::{NameValue, RetrySettings, pairs, tuples},
@@ -61,8 +62,6 @@ pub struct ReadSettings {
 /// One piece of a stream.
 #[derive(Debug, Clone, uniffi::Record)]
 pub struct Batch {
-    /// The bytes; on a JSON stream one JSON array.
-    pub data: Vec<u8>,
     /// Whether `data` is a JSON array.
     pub is_json: bool,
     /// Whether there is nothing to deliver.
@@ -77,6 +76,9 @@ pub struct Batch {
     pub cursor: Option<String>,
     /// HTTP status of the answer.
     pub status: u16,
+    /// The bytes; on a JSON stream one JSON array. Last, so that nothing that is written behind
+    /// them moves them.
+    pub data: Blob,
 }
 
 /// Where a read stands, as of the last batch handed out.
@@ -101,7 +103,7 @@ pub struct ReadState {
 /// A read.
 #[derive(Debug, uniffi::Object)]
 pub struct FfiReader {
-    inner: reader::Reader,
+    pub(crate) inner: reader::Reader,
 }
 
 #[uniffi::export]
@@ -119,7 +121,6 @@ impl FfiReader {
         let inner = self.inner.clone();
         let batch = run(cancel, async move { inner.next().await }).await?;
         Ok(batch.map(|batch| Batch {
-            data: batch.data.into(),
             is_json: batch.is_json,
             is_empty: batch.is_empty,
             next_offset: batch.next_offset.to_query_value().to_owned(),
@@ -127,6 +128,7 @@ impl FfiReader {
             stream_closed: batch.stream_closed,
             cursor: batch.cursor,
             status: batch.status,
+            data: batch.data.into(),
         }))
     }
 

@@ -52,6 +52,27 @@ pub struct FaultSettings {
     /// Only this method.
     #[uniffi(default = None)]
     pub method: Option<String>,
+    /// Most of a random extra wait. Units: ms.
+    #[uniffi(default = 0)]
+    pub jitter_ms: u64,
+    /// Spoil the body of a read.
+    #[uniffi(default = false)]
+    pub corrupt_body: bool,
+    /// Send this first in an SSE answer.
+    #[uniffi(default = None)]
+    pub inject_sse_event: Option<SseEvent>,
+    /// Chance to hit, from 0 to 1; absent = always.
+    #[uniffi(default = None)]
+    pub probability: Option<f64>,
+}
+
+/// A server-sent event.
+#[derive(Debug, Clone, uniffi::Record)]
+pub struct SseEvent {
+    /// Its type.
+    pub event_type: String,
+    /// Its payload.
+    pub data: String,
 }
 
 /// A server that runs in this process.
@@ -103,7 +124,10 @@ impl FfiServer {
             count: fault.count,
             retry_after: fault.retry_after,
             method: fault.method,
-            ..FaultConfig::default()
+            jitter_ms: fault.jitter_ms,
+            corrupt_body: fault.corrupt_body,
+            inject_sse_event: fault.inject_sse_event.map(|event| (event.event_type, event.data)),
+            probability: fault.probability,
         };
         run(None, async move { inner.inject_fault(fault).await }).await
     }

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use durable_streams_bindings::{Bytes, message::Message, stream};
+use durable_streams_bindings::{BoxError, Bytes, message::Message, stream};
+use futures_util::stream as futures;
 
 use crate::{
+    blob::Blob,
     call::{FfiCancel, run},
     error::CoreError,
+    provider::ProviderError,
     settings::{ClientSettings, NameValue, pairs, tuples},
 };
 
@@ -47,11 +50,12 @@ pub struct CreateSettings {
     pub expires_at: Option<String>,
     /// First data.
     #[uniffi(default = None)]
-    pub body: Option<Vec<u8>>,
+    pub body: Option<Blob>,
     /// Creates the stream closed.
     #[uniffi(default = false)]
     pub closed: bool,
-    /// Source of a fork: a name or a URL on the same server.
+    /// Source of a fork: its URL on the same server, its path there, or what `FfiStream::new`
+    /// takes with a base URL.
     #[uniffi(default = None)]
     pub fork_from: Option<String>,
     /// Where the fork diverges.
@@ -166,6 +170,14 @@ pub struct Head {
     pub told: Told,
 }
 
+/// The data of an append that is still being made, pulled piece by piece.
+#[uniffi::export(foreign)]
+#[async_trait::async_trait]
+pub trait BodySource: Send + Sync {
+    /// The next piece; `None` at the end. An error gives the append up, and nothing is stored.
+    async fn piece(&self) -> Result<Option<Blob>, ProviderError>;
+}
+
 /// A handle to one stream.
 #[derive(Debug, uniffi::Object)]
 pub struct FfiStream {
@@ -213,29 +225,37 @@ impl FfiStream {
     /// Appends and resolves once the server has stored it.
     pub async fn append(
         &self,
-        data: Vec<u8>,
+        data: Blob,
         kind: MessageKind,
         settings: AppendSettings,
         cancel: Option<Arc<FfiCancel>>,
     ) -> Result<Appended, CoreError> {
         let inner = self.inner.clone();
         let message = message(data, kind);
-        let appended = run(cancel, async move { inner.append(message, settings.into()).await }).await?;
-        Ok(Appended {
-            next_offset: appended.next_offset,
-            duplicate: appended.duplicate,
-            closed: appended.closed,
-            etag: appended.etag,
-            producer_epoch: appended.producer_epoch,
-            producer_seq: appended.producer_seq,
-            told: appended.told.into(),
-        })
+        Ok(run(cancel, async move { inner.append(message, settings.into()).await }).await?.into())
+    }
+
+    /// Appends data that is still being made: stored whole or not at all. Sent once, never
+    /// repeated; the producer of `settings` is not used.
+    /// Shape: the request's body as it is. Errors: as `append`; what `source` raised.
+    pub async fn append_streaming(
+        &self,
+        source: Arc<dyn BodySource>,
+        settings: AppendSettings,
+        cancel: Option<Arc<FfiCancel>>,
+    ) -> Result<Appended, CoreError> {
+        let inner = self.inner.clone();
+        let pieces = futures::try_unfold(source, |source| async move {
+            let piece = source.piece().await.map_err(ProviderError::boxed)?;
+            Ok::<_, BoxError>(piece.map(|piece| (piece.into(), source)))
+        });
+        Ok(run(cancel, async move { inner.append_streaming(Box::pin(pieces), settings.into()).await }).await?.into())
     }
 
     /// Ends the stream for everyone, with a last message if there is one.
     pub async fn close_stream(
         &self,
-        last: Option<Vec<u8>>,
+        last: Option<Blob>,
         kind: MessageKind,
         content_type: Option<String>,
         cancel: Option<Arc<FfiCancel>>,
@@ -270,7 +290,7 @@ impl FfiStream {
     }
 }
 
-fn message(data: Vec<u8>, kind: MessageKind) -> Message {
+fn message(data: Blob, kind: MessageKind) -> Message {
     let data = Bytes::from(data);
     match kind {
         MessageKind::Text => Message::Text(data),
@@ -295,7 +315,7 @@ impl From<CreateSettings> for stream::CreateConfig {
             content_type: settings.content_type,
             ttl_seconds: settings.ttl_seconds,
             expires_at: settings.expires_at,
-            body: settings.body.map(Bytes::from),
+            body: settings.body.map(Into::into),
             closed: settings.closed,
             fork_from: settings.fork_from,
             fork_offset: settings.fork_offset,
@@ -314,6 +334,20 @@ impl From<AppendSettings> for stream::AppendConfig {
             content_type: settings.content_type,
             producer: settings.producer_id.map(|id| (id, epoch, seq)),
             headers: tuples(settings.headers),
+        }
+    }
+}
+
+impl From<stream::Appended> for Appended {
+    fn from(appended: stream::Appended) -> Self {
+        Self {
+            next_offset: appended.next_offset,
+            duplicate: appended.duplicate,
+            closed: appended.closed,
+            etag: appended.etag,
+            producer_epoch: appended.producer_epoch,
+            producer_seq: appended.producer_seq,
+            told: appended.told.into(),
         }
     }
 }

@@ -8,7 +8,10 @@ use durable_streams_bindings::{
 };
 use http::StatusCode;
 
-use crate::settings::{NameValue, pairs, tuples};
+use crate::{
+    blob::Blob,
+    settings::{NameValue, pairs, tuples},
+};
 use durable_streams_bindings::error::header_pairs;
 
 /// An HTTP client of the host. It must not follow redirects: the core does, so that
@@ -25,7 +28,7 @@ pub trait HttpTransport: Send + Sync {
 #[async_trait::async_trait]
 pub trait HttpBody: Send + Sync {
     /// The next piece; `None` at the clean end.
-    async fn chunk(&self) -> Result<Option<Vec<u8>>, HttpFailure>;
+    async fn chunk(&self) -> Result<Option<Blob>, HttpFailure>;
 
     /// Nobody wants the rest: the exchange can be aborted.
     fn close(&self);
@@ -41,7 +44,7 @@ pub struct HttpRequest {
     /// Headers.
     pub headers: Vec<NameValue>,
     /// Body; empty for none.
-    pub body: Vec<u8>,
+    pub body: Blob,
 }
 
 /// The head of an answer, and its body to pull.
@@ -105,7 +108,7 @@ impl Transport for ForeignTransport {
             method: parts.method.to_string(),
             url: parts.uri.to_string(),
             headers: pairs(header_pairs(&parts.headers)),
-            body: body.to_vec(),
+            body: body.into(),
         };
         let transport = Arc::clone(&self.0);
         Box::pin(async move {

@@ -624,6 +624,240 @@ fileprivate struct FfiConverterData: FfiConverterRustBuffer {
 
 
 /**
+ * The data of an append that is still being made, pulled piece by piece.
+ */
+public protocol BodySource: AnyObject, Sendable {
+
+    /**
+     * The next piece; `None` at the end. An error gives the append up, and nothing is stored.
+     */
+    func piece() async throws  -> Data?
+
+}
+/**
+ * The data of an append that is still being made, pulled piece by piece.
+ */
+open class BodySourceImpl: BodySource, @unchecked Sendable {
+    fileprivate let handle: UInt64
+
+    /// Used to instantiate a [FFIObject] without an actual handle, for fakes in tests, mostly.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public struct NoHandle {
+        public init() {}
+    }
+
+    // TODO: We'd like this to be `private` but for Swifty reasons,
+    // we can't implement `FfiConverter` without making this `required` and we can't
+    // make it `required` without making it `public`.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    required public init(unsafeFromHandle handle: UInt64) {
+        self.handle = handle
+    }
+
+    // This constructor can be used to instantiate a fake object.
+    // - Parameter noHandle: Placeholder value so we can have a constructor separate from the default empty one that may be implemented for classes extending [FFIObject].
+    //
+    // - Warning:
+    //     Any object instantiated with this constructor cannot be passed to an actual Rust-backed object. Since there isn't a backing handle the FFI lower functions will crash.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public init(noHandle: NoHandle) {
+        self.handle = 0
+    }
+
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public func uniffiCloneHandle() -> UInt64 {
+        return try! rustCall { uniffi_durable_streams_ffi_fn_clone_bodysource(self.handle, $0) }
+    }
+    // No primary constructor declared for this class.
+
+    deinit {
+        if handle == 0 {
+            // Mock objects have handle=0 don't try to free them
+            return
+        }
+
+        try! rustCall { uniffi_durable_streams_ffi_fn_free_bodysource(handle, $0) }
+    }
+
+
+
+
+    /**
+     * The next piece; `None` at the end. An error gives the append up, and nothing is stored.
+     */
+open func piece()async throws  -> Data?  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_durable_streams_ffi_fn_method_bodysource_piece(
+                        self.uniffiCloneHandle()
+                )
+            },
+            pollFunc: ffi_durable_streams_ffi_rust_future_poll_rust_buffer,
+            completeFunc: ffi_durable_streams_ffi_rust_future_complete_rust_buffer,
+            freeFunc: ffi_durable_streams_ffi_rust_future_free_rust_buffer,
+            liftFunc: FfiConverterOptionData.lift,
+            errorHandler: FfiConverterTypeProviderError_lift
+        )
+}
+
+
+
+}
+
+
+
+// Put the implementation in a struct so we don't pollute the top-level namespace
+fileprivate struct UniffiCallbackInterfaceBodySource {
+
+    // Create the VTable using a series of closures.
+    // Swift automatically converts these into C callback functions.
+    //
+    // Store the vtable directly.
+    static let vtable: UniffiVTableCallbackInterfaceBodySource = UniffiVTableCallbackInterfaceBodySource(
+        uniffiFree: { (uniffiHandle: UInt64) -> () in
+            do {
+                try FfiConverterTypeBodySource.handleMap.remove(handle: uniffiHandle)
+            } catch {
+                print("Uniffi callback interface BodySource: handle missing in uniffiFree")
+            }
+        },
+        uniffiClone: { (uniffiHandle: UInt64) -> UInt64 in
+            do {
+                return try FfiConverterTypeBodySource.handleMap.clone(handle: uniffiHandle)
+            } catch {
+                fatalError("Uniffi callback interface BodySource: handle missing in uniffiClone")
+            }
+        },
+        piece: { (
+            uniffiHandle: UInt64,
+            uniffiFutureCallback: @escaping UniffiForeignFutureCompleteRustBuffer,
+            uniffiCallbackData: UInt64,
+            uniffiOutDroppedCallback: UnsafeMutablePointer<UniffiForeignFutureDroppedCallbackStruct>
+        ) in
+            let makeCall = {
+                () async throws -> Data? in
+                guard let uniffiObj = try? FfiConverterTypeBodySource.handleMap.get(handle: uniffiHandle) else {
+                    throw UniffiInternalError.unexpectedStaleHandle
+                }
+                return try await uniffiObj.piece(
+                )
+            }
+
+            let uniffiHandleSuccess = { (returnValue: Data?) in
+                uniffiFutureCallback(
+                    uniffiCallbackData,
+                    UniffiForeignFutureResultRustBuffer(
+                        returnValue: FfiConverterOptionData.lower(returnValue),
+                        callStatus: RustCallStatus()
+                    )
+                )
+            }
+            let uniffiHandleError = { (statusCode, errorBuf) in
+                uniffiFutureCallback(
+                    uniffiCallbackData,
+                    UniffiForeignFutureResultRustBuffer(
+                        returnValue: RustBuffer.empty(),
+                        callStatus: RustCallStatus(code: statusCode, errorBuf: errorBuf)
+                    )
+                )
+            }
+            uniffiTraitInterfaceCallAsyncWithError(
+                makeCall: makeCall,
+                handleSuccess: uniffiHandleSuccess,
+                handleError: uniffiHandleError,
+                lowerError: FfiConverterTypeProviderError_lower,
+                droppedCallback: uniffiOutDroppedCallback
+            )
+        }
+    )
+
+    // Rust stores this pointer for future callback invocations, so it must live
+    // for the process lifetime (not just for the init function call).
+    //
+    // `nonisolated(unsafe)` is needed under Swift 6 strict concurrency.
+    // This is safe because the pointee is initialized once during static init
+    // and never mutated by either side of the FFI.  Its fields are C function pointers.
+    nonisolated(unsafe) static let vtablePtr: UnsafePointer<UniffiVTableCallbackInterfaceBodySource> = {
+        let ptr = UnsafeMutablePointer<UniffiVTableCallbackInterfaceBodySource>.allocate(capacity: 1)
+        ptr.initialize(to: vtable)
+        return UnsafePointer(ptr)
+    }()
+}
+
+private func uniffiCallbackInitBodySource() {
+    uniffi_durable_streams_ffi_fn_init_callback_vtable_bodysource(UniffiCallbackInterfaceBodySource.vtablePtr)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeBodySource: FfiConverter {
+    fileprivate static let handleMap = UniffiHandleMap<BodySource>()
+
+    typealias FfiType = UInt64
+    typealias SwiftType = BodySource
+
+    public static func lift(_ handle: UInt64) throws -> BodySource {
+        if ((handle & 1) == 0) {
+            // Rust-generated handle, construct a new class that uses the handle to implement the
+            // interface
+            return BodySourceImpl(unsafeFromHandle: handle)
+        } else {
+            // Swift-generated handle, get the object from the handle map
+            return try handleMap.remove(handle: handle)
+        }
+    }
+
+    public static func lower(_ value: BodySource) -> UInt64 {
+         if let rustImpl = value as? BodySourceImpl {
+             // Rust-implemented object.  Clone the handle and return it
+            return rustImpl.uniffiCloneHandle()
+         } else {
+            // Swift object, generate a new vtable handle and return that.
+            return handleMap.insert(obj: value)
+         }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> BodySource {
+        let handle: UInt64 = try readInt(&buf)
+        return try lift(handle)
+    }
+
+    public static func write(_ value: BodySource, into buf: inout [UInt8]) {
+        writeInt(&buf, lower(value))
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeBodySource_lift(_ handle: UInt64) throws -> BodySource {
+    return try FfiConverterTypeBodySource.lift(handle)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeBodySource_lower(_ value: BodySource) -> UInt64 {
+    return FfiConverterTypeBodySource.lower(value)
+}
+
+
+
+
+
+
+/**
  * Is told of every batch that is given up. It must not block.
  */
 public protocol ErrorListener: AnyObject, Sendable {
@@ -834,6 +1068,154 @@ public func FfiConverterTypeErrorListener_lower(_ value: ErrorListener) -> UInt6
 
 
 /**
+ * Memory that belongs to whoever holds this object: nothing of the core looks at it any more.
+ */
+public protocol FfiBytesProtocol: AnyObject, Sendable {
+
+    /**
+     * Where the bytes are; they may be written to. Valid as long as this object lives, and
+     * pointing nowhere if there are none.
+     */
+    func address()  -> UInt64
+
+    /**
+     * How many there are.
+     */
+    func count()  -> UInt64
+
+}
+/**
+ * Memory that belongs to whoever holds this object: nothing of the core looks at it any more.
+ */
+open class FfiBytes: FfiBytesProtocol, @unchecked Sendable {
+    fileprivate let handle: UInt64
+
+    /// Used to instantiate a [FFIObject] without an actual handle, for fakes in tests, mostly.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public struct NoHandle {
+        public init() {}
+    }
+
+    // TODO: We'd like this to be `private` but for Swifty reasons,
+    // we can't implement `FfiConverter` without making this `required` and we can't
+    // make it `required` without making it `public`.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    required public init(unsafeFromHandle handle: UInt64) {
+        self.handle = handle
+    }
+
+    // This constructor can be used to instantiate a fake object.
+    // - Parameter noHandle: Placeholder value so we can have a constructor separate from the default empty one that may be implemented for classes extending [FFIObject].
+    //
+    // - Warning:
+    //     Any object instantiated with this constructor cannot be passed to an actual Rust-backed object. Since there isn't a backing handle the FFI lower functions will crash.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public init(noHandle: NoHandle) {
+        self.handle = 0
+    }
+
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public func uniffiCloneHandle() -> UInt64 {
+        return try! rustCall { uniffi_durable_streams_ffi_fn_clone_ffibytes(self.handle, $0) }
+    }
+    // No primary constructor declared for this class.
+
+    deinit {
+        if handle == 0 {
+            // Mock objects have handle=0 don't try to free them
+            return
+        }
+
+        try! rustCall { uniffi_durable_streams_ffi_fn_free_ffibytes(handle, $0) }
+    }
+
+
+
+
+    /**
+     * Where the bytes are; they may be written to. Valid as long as this object lives, and
+     * pointing nowhere if there are none.
+     */
+open func address() -> UInt64  {
+    return try!  FfiConverterUInt64.lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_durable_streams_ffi_fn_method_ffibytes_address(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+
+    /**
+     * How many there are.
+     */
+open func count() -> UInt64  {
+    return try!  FfiConverterUInt64.lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_durable_streams_ffi_fn_method_ffibytes_count(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+
+
+
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeFfiBytes: FfiConverter {
+    typealias FfiType = UInt64
+    typealias SwiftType = FfiBytes
+
+    public static func lift(_ handle: UInt64) throws -> FfiBytes {
+        return FfiBytes(unsafeFromHandle: handle)
+    }
+
+    public static func lower(_ value: FfiBytes) -> UInt64 {
+        return value.uniffiCloneHandle()
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FfiBytes {
+        let handle: UInt64 = try readInt(&buf)
+        return try lift(handle)
+    }
+
+    public static func write(_ value: FfiBytes, into buf: inout [UInt8]) {
+        writeInt(&buf, lower(value))
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiBytes_lift(_ handle: UInt64) throws -> FfiBytes {
+    return try FfiConverterTypeFfiBytes.lift(handle)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiBytes_lower(_ value: FfiBytes) -> UInt64 {
+    return FfiConverterTypeFfiBytes.lower(value)
+}
+
+
+
+
+
+
+/**
  * Cancels the operations it was given to. Harmless to repeat.
  */
 public protocol FfiCancelProtocol: AnyObject, Sendable {
@@ -1013,6 +1395,11 @@ public protocol FfiProducerProtocol: AnyObject, Sendable {
     func appendAll(data: Data, ends: [UInt32]) throws  -> FfiReceipt?
 
     /**
+     * The same with each message in `data` behind its length: 4 bytes, the least first.
+     */
+    func appendFramed(data: Data) throws  -> FfiReceipt?
+
+    /**
      * Takes a message and always returns its receipt.
      */
     func appendWithReceipt(message: Data) throws  -> FfiReceipt
@@ -1044,9 +1431,19 @@ public protocol FfiProducerProtocol: AnyObject, Sendable {
     func inFlightBatches()  -> UInt64
 
     /**
+     * What the server said to the newest batch it acknowledged.
+     */
+    func lastAcknowledged()  -> Acknowledgement?
+
+    /**
      * The sequence number the next batch will get.
      */
     func nextSeq()  -> UInt64
+
+    /**
+     * The same in bytes of messages.
+     */
+    func pendingBytes()  -> UInt64
 
     /**
      * Messages taken that are neither acknowledged nor given up.
@@ -1176,6 +1573,21 @@ open func appendAll(data: Data, ends: [UInt32])throws  -> FfiReceipt?  {
 }
 
     /**
+     * The same with each message in `data` behind its length: 4 bytes, the least first.
+     */
+open func appendFramed(data: Data)throws  -> FfiReceipt?  {
+    return try  FfiConverterOptionTypeFfiReceipt.lift(try rustCallWithError(FfiConverterTypeCoreError_lift) {
+        uniffiCallStatus in
+        FfiConverterByRefBytes.lower(data) { dataFb in
+    uniffi_durable_streams_ffi_fn_method_ffiproducer_append_framed(
+            self.uniffiCloneHandle(),
+        dataFb,uniffiCallStatus
+    )
+        }
+})
+}
+
+    /**
      * Takes a message and always returns its receipt.
      */
 open func appendWithReceipt(message: Data)throws  -> FfiReceipt  {
@@ -1273,12 +1685,36 @@ open func inFlightBatches() -> UInt64  {
 }
 
     /**
+     * What the server said to the newest batch it acknowledged.
+     */
+open func lastAcknowledged() -> Acknowledgement?  {
+    return try!  FfiConverterOptionTypeAcknowledgement.lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_durable_streams_ffi_fn_method_ffiproducer_last_acknowledged(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+
+    /**
      * The sequence number the next batch will get.
      */
 open func nextSeq() -> UInt64  {
     return try!  FfiConverterUInt64.lift(try! rustCall() {
         uniffiCallStatus in
     uniffi_durable_streams_ffi_fn_method_ffiproducer_next_seq(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+
+    /**
+     * The same in bytes of messages.
+     */
+open func pendingBytes() -> UInt64  {
+    return try!  FfiConverterUInt64.lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_durable_streams_ffi_fn_method_ffiproducer_pending_bytes(
             self.uniffiCloneHandle(),uniffiCallStatus
     )
 })
@@ -1371,6 +1807,12 @@ public func FfiConverterTypeFfiProducer_lower(_ value: FfiProducer) -> UInt64 {
 public protocol FfiReaderProtocol: AnyObject, Sendable {
 
     /**
+     * The next batch as [`FfiReader::next_batch`] brings it, its bytes in place.
+     * Errors: as there.
+     */
+    func nextPiece(cancel: FfiCancel?) async throws  -> Piece?
+
+    /**
      * Ends the read and aborts its connection; a pull under way ends with `CANCELLED`.
      * Repeating does nothing.
      */
@@ -1457,6 +1899,26 @@ public convenience init(stream: FfiStream, settings: ReadSettings)throws  {
 
 
 
+
+    /**
+     * The next batch as [`FfiReader::next_batch`] brings it, its bytes in place.
+     * Errors: as there.
+     */
+open func nextPiece(cancel: FfiCancel?)async throws  -> Piece?  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_durable_streams_ffi_fn_method_ffireader_next_piece(
+                        self.uniffiCloneHandle(),FfiConverterOptionTypeFfiCancel.lower(cancel)
+                )
+            },
+            pollFunc: ffi_durable_streams_ffi_rust_future_poll_rust_buffer,
+            completeFunc: ffi_durable_streams_ffi_rust_future_complete_rust_buffer,
+            freeFunc: ffi_durable_streams_ffi_rust_future_free_rust_buffer,
+            liftFunc: FfiConverterOptionTypePiece.lift,
+            errorHandler: FfiConverterTypeCoreError_lift
+        )
+}
 
     /**
      * Ends the read and aborts its connection; a pull under way ends with `CANCELLED`.
@@ -2006,6 +2468,13 @@ public protocol FfiStreamProtocol: AnyObject, Sendable {
     func append(data: Data, kind: MessageKind, settings: AppendSettings, cancel: FfiCancel?) async throws  -> Appended
 
     /**
+     * Appends data that is still being made: stored whole or not at all. Sent once, never
+     * repeated; the producer of `settings` is not used.
+     * Shape: the request's body as it is. Errors: as `append`; what `source` raised.
+     */
+    func appendStreaming(source: BodySource, settings: AppendSettings, cancel: FfiCancel?) async throws  -> Appended
+
+    /**
      * Ends the stream for everyone, with a last message if there is one.
      */
     func closeStream(last: Data?, kind: MessageKind, contentType: String?, cancel: FfiCancel?) async throws  -> Closed
@@ -2117,6 +2586,27 @@ open func append(data: Data, kind: MessageKind, settings: AppendSettings, cancel
             rustFutureFunc: {
                 uniffi_durable_streams_ffi_fn_method_ffistream_append(
                         self.uniffiCloneHandle(),FfiConverterData.lower(data),FfiConverterTypeMessageKind_lower(kind),FfiConverterTypeAppendSettings_lower(settings),FfiConverterOptionTypeFfiCancel.lower(cancel)
+                )
+            },
+            pollFunc: ffi_durable_streams_ffi_rust_future_poll_rust_buffer,
+            completeFunc: ffi_durable_streams_ffi_rust_future_complete_rust_buffer,
+            freeFunc: ffi_durable_streams_ffi_rust_future_free_rust_buffer,
+            liftFunc: FfiConverterTypeAppended_lift,
+            errorHandler: FfiConverterTypeCoreError_lift
+        )
+}
+
+    /**
+     * Appends data that is still being made: stored whole or not at all. Sent once, never
+     * repeated; the producer of `settings` is not used.
+     * Shape: the request's body as it is. Errors: as `append`; what `source` raised.
+     */
+open func appendStreaming(source: BodySource, settings: AppendSettings, cancel: FfiCancel?)async throws  -> Appended  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_durable_streams_ffi_fn_method_ffistream_append_streaming(
+                        self.uniffiCloneHandle(),FfiConverterTypeBodySource_lower(source),FfiConverterTypeAppendSettings_lower(settings),FfiConverterOptionTypeFfiCancel.lower(cancel)
                 )
             },
             pollFunc: ffi_durable_streams_ffi_rust_future_poll_rust_buffer,
@@ -3353,10 +3843,6 @@ public func FfiConverterTypeAppended_lower(_ value: Appended) -> RustBuffer {
  */
 public struct Batch: Equatable, Hashable {
     /**
-     * The bytes; on a JSON stream one JSON array.
-     */
-    public let data: Data
-    /**
      * Whether `data` is a JSON array.
      */
     public let isJson: Bool
@@ -3384,13 +3870,15 @@ public struct Batch: Equatable, Hashable {
      * HTTP status of the answer.
      */
     public let status: UInt16
+    /**
+     * The bytes; on a JSON stream one JSON array. Last, so that nothing that is written behind
+     * them moves them.
+     */
+    public let data: Data
 
     // Default memberwise initializers are never public by default, so we
     // declare one manually.
     public init(
-        /**
-         * The bytes; on a JSON stream one JSON array.
-         */data: Data,
         /**
          * Whether `data` is a JSON array.
          */isJson: Bool,
@@ -3411,8 +3899,11 @@ public struct Batch: Equatable, Hashable {
          */cursor: String?,
         /**
          * HTTP status of the answer.
-         */status: UInt16) {
-        self.data = data
+         */status: UInt16,
+        /**
+         * The bytes; on a JSON stream one JSON array. Last, so that nothing that is written behind
+         * them moves them.
+         */data: Data) {
         self.isJson = isJson
         self.isEmpty = isEmpty
         self.nextOffset = nextOffset
@@ -3420,6 +3911,7 @@ public struct Batch: Equatable, Hashable {
         self.streamClosed = streamClosed
         self.cursor = cursor
         self.status = status
+        self.data = data
     }
 
 
@@ -3438,19 +3930,18 @@ public struct FfiConverterTypeBatch: FfiConverterRustBuffer {
     public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Batch {
         return
             try Batch(
-                data: FfiConverterData.read(from: &buf),
                 isJson: FfiConverterBool.read(from: &buf),
                 isEmpty: FfiConverterBool.read(from: &buf),
                 nextOffset: FfiConverterString.read(from: &buf),
                 upToDate: FfiConverterBool.read(from: &buf),
                 streamClosed: FfiConverterBool.read(from: &buf),
                 cursor: FfiConverterOptionString.read(from: &buf),
-                status: FfiConverterUInt16.read(from: &buf)
+                status: FfiConverterUInt16.read(from: &buf),
+                data: FfiConverterData.read(from: &buf)
         )
     }
 
     public static func write(_ value: Batch, into buf: inout [UInt8]) {
-        FfiConverterData.write(value.data, into: &buf)
         FfiConverterBool.write(value.isJson, into: &buf)
         FfiConverterBool.write(value.isEmpty, into: &buf)
         FfiConverterString.write(value.nextOffset, into: &buf)
@@ -3458,6 +3949,7 @@ public struct FfiConverterTypeBatch: FfiConverterRustBuffer {
         FfiConverterBool.write(value.streamClosed, into: &buf)
         FfiConverterOptionString.write(value.cursor, into: &buf)
         FfiConverterUInt16.write(value.status, into: &buf)
+        FfiConverterData.write(value.data, into: &buf)
     }
 }
 
@@ -3720,7 +4212,8 @@ public struct CreateSettings: Equatable, Hashable {
      */
     public let closed: Bool
     /**
-     * Source of a fork: a name or a URL on the same server.
+     * Source of a fork: its URL on the same server, its path there, or what `FfiStream::new`
+     * takes with a base URL.
      */
     public let forkFrom: String?
     /**
@@ -3755,7 +4248,8 @@ public struct CreateSettings: Equatable, Hashable {
          * Creates the stream closed.
          */closed: Bool = false,
         /**
-         * Source of a fork: a name or a URL on the same server.
+         * Source of a fork: its URL on the same server, its path there, or what `FfiStream::new`
+         * takes with a base URL.
          */forkFrom: String? = nil,
         /**
          * Where the fork diverges.
@@ -3997,6 +4491,10 @@ public struct ErrorDetails: Equatable, Hashable {
      * How many times the request was sent.
      */
     public let attempts: UInt32
+    /**
+     * The number under which the host keeps its own exception, if that is behind it.
+     */
+    public let raised: UInt64?
 
     // Default memberwise initializers are never public by default, so we
     // declare one manually.
@@ -4045,7 +4543,10 @@ public struct ErrorDetails: Equatable, Hashable {
          */mayBeApplied: Bool,
         /**
          * How many times the request was sent.
-         */attempts: UInt32) {
+         */attempts: UInt32,
+        /**
+         * The number under which the host keeps its own exception, if that is behind it.
+         */raised: UInt64?) {
         self.code = code
         self.text = text
         self.detail = detail
@@ -4061,6 +4562,7 @@ public struct ErrorDetails: Equatable, Hashable {
         self.headers = headers
         self.mayBeApplied = mayBeApplied
         self.attempts = attempts
+        self.raised = raised
     }
 
 
@@ -4093,7 +4595,8 @@ public struct FfiConverterTypeErrorDetails: FfiConverterRustBuffer {
                 retryAfterMs: FfiConverterOptionUInt64.read(from: &buf),
                 headers: FfiConverterSequenceTypeNameValue.read(from: &buf),
                 mayBeApplied: FfiConverterBool.read(from: &buf),
-                attempts: FfiConverterUInt32.read(from: &buf)
+                attempts: FfiConverterUInt32.read(from: &buf),
+                raised: FfiConverterOptionUInt64.read(from: &buf)
         )
     }
 
@@ -4113,6 +4616,7 @@ public struct FfiConverterTypeErrorDetails: FfiConverterRustBuffer {
         FfiConverterSequenceTypeNameValue.write(value.headers, into: &buf)
         FfiConverterBool.write(value.mayBeApplied, into: &buf)
         FfiConverterUInt32.write(value.attempts, into: &buf)
+        FfiConverterOptionUInt64.write(value.raised, into: &buf)
     }
 }
 
@@ -4168,6 +4672,22 @@ public struct FaultSettings: Equatable, Hashable {
      * Only this method.
      */
     public let method: String?
+    /**
+     * Most of a random extra wait. Units: ms.
+     */
+    public let jitterMs: UInt64
+    /**
+     * Spoil the body of a read.
+     */
+    public let corruptBody: Bool
+    /**
+     * Send this first in an SSE answer.
+     */
+    public let injectSseEvent: SseEvent?
+    /**
+     * Chance to hit, from 0 to 1; absent = always.
+     */
+    public let probability: Double?
 
     // Default memberwise initializers are never public by default, so we
     // declare one manually.
@@ -4195,7 +4715,19 @@ public struct FaultSettings: Equatable, Hashable {
          */retryAfter: UInt64? = nil,
         /**
          * Only this method.
-         */method: String? = nil) {
+         */method: String? = nil,
+        /**
+         * Most of a random extra wait. Units: ms.
+         */jitterMs: UInt64 = UInt64(0),
+        /**
+         * Spoil the body of a read.
+         */corruptBody: Bool = false,
+        /**
+         * Send this first in an SSE answer.
+         */injectSseEvent: SseEvent? = nil,
+        /**
+         * Chance to hit, from 0 to 1; absent = always.
+         */probability: Double? = nil) {
         self.path = path
         self.status = status
         self.delayMs = delayMs
@@ -4204,6 +4736,10 @@ public struct FaultSettings: Equatable, Hashable {
         self.count = count
         self.retryAfter = retryAfter
         self.method = method
+        self.jitterMs = jitterMs
+        self.corruptBody = corruptBody
+        self.injectSseEvent = injectSseEvent
+        self.probability = probability
     }
 
 
@@ -4229,7 +4765,11 @@ public struct FfiConverterTypeFaultSettings: FfiConverterRustBuffer {
                 truncateBodyBytes: FfiConverterOptionUInt32.read(from: &buf),
                 count: FfiConverterOptionUInt64.read(from: &buf),
                 retryAfter: FfiConverterOptionUInt64.read(from: &buf),
-                method: FfiConverterOptionString.read(from: &buf)
+                method: FfiConverterOptionString.read(from: &buf),
+                jitterMs: FfiConverterUInt64.read(from: &buf),
+                corruptBody: FfiConverterBool.read(from: &buf),
+                injectSseEvent: FfiConverterOptionTypeSseEvent.read(from: &buf),
+                probability: FfiConverterOptionDouble.read(from: &buf)
         )
     }
 
@@ -4242,6 +4782,10 @@ public struct FfiConverterTypeFaultSettings: FfiConverterRustBuffer {
         FfiConverterOptionUInt64.write(value.count, into: &buf)
         FfiConverterOptionUInt64.write(value.retryAfter, into: &buf)
         FfiConverterOptionString.write(value.method, into: &buf)
+        FfiConverterUInt64.write(value.jitterMs, into: &buf)
+        FfiConverterBool.write(value.corruptBody, into: &buf)
+        FfiConverterOptionTypeSseEvent.write(value.injectSseEvent, into: &buf)
+        FfiConverterOptionDouble.write(value.probability, into: &buf)
     }
 }
 
@@ -4624,6 +5168,135 @@ public func FfiConverterTypeNameValue_lift(_ buf: RustBuffer) throws -> NameValu
 #endif
 public func FfiConverterTypeNameValue_lower(_ value: NameValue) -> RustBuffer {
     return FfiConverterTypeNameValue.lower(value)
+}
+
+
+/**
+ * A batch with its bytes in place.
+ */
+public struct Piece {
+    /**
+     * The bytes; on a JSON stream one JSON array.
+     */
+    public let bytes: FfiBytes
+    /**
+     * Whether the bytes are a JSON array.
+     */
+    public let isJson: Bool
+    /**
+     * Whether there is nothing to deliver.
+     */
+    public let isEmpty: Bool
+    /**
+     * Where to resume after this batch.
+     */
+    public let nextOffset: String
+    /**
+     * Everything available has been read.
+     */
+    public let upToDate: Bool
+    /**
+     * The stream is closed and this is its end.
+     */
+    public let streamClosed: Bool
+    /**
+     * Cursor for a later live read.
+     */
+    public let cursor: String?
+    /**
+     * HTTP status of the answer.
+     */
+    public let status: UInt16
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The bytes; on a JSON stream one JSON array.
+         */bytes: FfiBytes,
+        /**
+         * Whether the bytes are a JSON array.
+         */isJson: Bool,
+        /**
+         * Whether there is nothing to deliver.
+         */isEmpty: Bool,
+        /**
+         * Where to resume after this batch.
+         */nextOffset: String,
+        /**
+         * Everything available has been read.
+         */upToDate: Bool,
+        /**
+         * The stream is closed and this is its end.
+         */streamClosed: Bool,
+        /**
+         * Cursor for a later live read.
+         */cursor: String?,
+        /**
+         * HTTP status of the answer.
+         */status: UInt16) {
+        self.bytes = bytes
+        self.isJson = isJson
+        self.isEmpty = isEmpty
+        self.nextOffset = nextOffset
+        self.upToDate = upToDate
+        self.streamClosed = streamClosed
+        self.cursor = cursor
+        self.status = status
+    }
+
+
+
+
+}
+
+#if compiler(>=6)
+extension Piece: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypePiece: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Piece {
+        return
+            try Piece(
+                bytes: FfiConverterTypeFfiBytes.read(from: &buf),
+                isJson: FfiConverterBool.read(from: &buf),
+                isEmpty: FfiConverterBool.read(from: &buf),
+                nextOffset: FfiConverterString.read(from: &buf),
+                upToDate: FfiConverterBool.read(from: &buf),
+                streamClosed: FfiConverterBool.read(from: &buf),
+                cursor: FfiConverterOptionString.read(from: &buf),
+                status: FfiConverterUInt16.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: Piece, into buf: inout [UInt8]) {
+        FfiConverterTypeFfiBytes.write(value.bytes, into: &buf)
+        FfiConverterBool.write(value.isJson, into: &buf)
+        FfiConverterBool.write(value.isEmpty, into: &buf)
+        FfiConverterString.write(value.nextOffset, into: &buf)
+        FfiConverterBool.write(value.upToDate, into: &buf)
+        FfiConverterBool.write(value.streamClosed, into: &buf)
+        FfiConverterOptionString.write(value.cursor, into: &buf)
+        FfiConverterUInt16.write(value.status, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypePiece_lift(_ buf: RustBuffer) throws -> Piece {
+    return try FfiConverterTypePiece.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypePiece_lower(_ value: Piece) -> RustBuffer {
+    return FfiConverterTypePiece.lower(value)
 }
 
 
@@ -5328,6 +6001,75 @@ public func FfiConverterTypeServerSettings_lift(_ buf: RustBuffer) throws -> Ser
 #endif
 public func FfiConverterTypeServerSettings_lower(_ value: ServerSettings) -> RustBuffer {
     return FfiConverterTypeServerSettings.lower(value)
+}
+
+
+/**
+ * A server-sent event.
+ */
+public struct SseEvent: Equatable, Hashable {
+    /**
+     * Its type.
+     */
+    public let eventType: String
+    /**
+     * Its payload.
+     */
+    public let data: String
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Its type.
+         */eventType: String,
+        /**
+         * Its payload.
+         */data: String) {
+        self.eventType = eventType
+        self.data = data
+    }
+
+
+
+
+}
+
+#if compiler(>=6)
+extension SseEvent: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeSseEvent: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SseEvent {
+        return
+            try SseEvent(
+                eventType: FfiConverterString.read(from: &buf),
+                data: FfiConverterString.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: SseEvent, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.eventType, into: &buf)
+        FfiConverterString.write(value.data, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeSseEvent_lift(_ buf: RustBuffer) throws -> SseEvent {
+    return try FfiConverterTypeSseEvent.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeSseEvent_lower(_ value: SseEvent) -> RustBuffer {
+    return FfiConverterTypeSseEvent.lower(value)
 }
 
 
@@ -6292,6 +7034,17 @@ enum ProviderError: Swift.Error, Equatable, Hashable, Foundation.LocalizedError 
          * Its words.
          */reason: String
     )
+    /**
+     * It raised an exception, which the host keeps.
+     */
+    case Raised(
+        /**
+         * Its words.
+         */reason: String,
+        /**
+         * What the host finds the exception by.
+         */number: UInt64
+    )
 
 
 
@@ -6324,6 +7077,10 @@ public struct FfiConverterTypeProviderError: FfiConverterRustBuffer {
         case 1: return .Failed(
             reason: try FfiConverterString.read(from: &buf)
             )
+        case 2: return .Raised(
+            reason: try FfiConverterString.read(from: &buf),
+            number: try FfiConverterUInt64.read(from: &buf)
+            )
 
          default: throw UniffiInternalError.unexpectedEnumCase
         }
@@ -6339,6 +7096,12 @@ public struct FfiConverterTypeProviderError: FfiConverterRustBuffer {
         case let .Failed(reason):
             writeInt(&buf, Int32(1))
             FfiConverterString.write(reason, into: &buf)
+
+
+        case let .Raised(reason,number):
+            writeInt(&buf, Int32(2))
+            FfiConverterString.write(reason, into: &buf)
+            FfiConverterUInt64.write(number, into: &buf)
 
         }
     }
@@ -6626,6 +7389,30 @@ fileprivate struct FfiConverterOptionTypeValueProvider: FfiConverterRustBuffer {
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
+fileprivate struct FfiConverterOptionTypeAcknowledgement: FfiConverterRustBuffer {
+    typealias SwiftType = Acknowledgement?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterTypeAcknowledgement.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterTypeAcknowledgement.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
 fileprivate struct FfiConverterOptionTypeBatch: FfiConverterRustBuffer {
     typealias SwiftType = Batch?
 
@@ -6650,6 +7437,30 @@ fileprivate struct FfiConverterOptionTypeBatch: FfiConverterRustBuffer {
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
+fileprivate struct FfiConverterOptionTypePiece: FfiConverterRustBuffer {
+    typealias SwiftType = Piece?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterTypePiece.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterTypePiece.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
 fileprivate struct FfiConverterOptionTypeRetrySettings: FfiConverterRustBuffer {
     typealias SwiftType = RetrySettings?
 
@@ -6666,6 +7477,30 @@ fileprivate struct FfiConverterOptionTypeRetrySettings: FfiConverterRustBuffer {
         switch try readInt(&buf) as Int8 {
         case 0: return nil
         case 1: return try FfiConverterTypeRetrySettings.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterOptionTypeSseEvent: FfiConverterRustBuffer {
+    typealias SwiftType = SseEvent?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterTypeSseEvent.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterTypeSseEvent.read(from: &buf)
         default: throw UniffiInternalError.unexpectedOptionalTag
         }
     }
@@ -6886,6 +7721,28 @@ public func startServer(settings: ServerSettings)async throws  -> FfiServer  {
             errorHandler: FfiConverterTypeCoreError_lift
         )
 }
+/**
+ * The code of a refusal of which only the status is known, spelt as in the conformance kit.
+ */
+public func codeOfStatus(status: UInt16) -> String  {
+    return try!  FfiConverterString.lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_durable_streams_ffi_fn_func_code_of_status(
+        FfiConverterUInt16.lower(status),uniffiCallStatus
+    )
+})
+}
+/**
+ * Whether an answer of this status says "not now" rather than "no".
+ */
+public func isTransientStatus(status: UInt16) -> Bool  {
+    return try!  FfiConverterBool.lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_durable_streams_ffi_fn_func_is_transient_status(
+        FfiConverterUInt16.lower(status),uniffiCallStatus
+    )
+})
+}
 
 private enum InitializationResult {
     case ok
@@ -6908,10 +7765,22 @@ private let initializationResult: InitializationResult = {
     if (uniffi_durable_streams_ffi_checksum_func_start_server() != 23617) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_durable_streams_ffi_checksum_func_code_of_status() != 738) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_durable_streams_ffi_checksum_func_is_transient_status() != 24260) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_durable_streams_ffi_checksum_method_fficancel_cancel() != 40929) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_durable_streams_ffi_checksum_method_fficancel_is_cancelled() != 51820) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_durable_streams_ffi_checksum_method_ffibytes_address() != 58688) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_durable_streams_ffi_checksum_method_ffibytes_count() != 10975) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_durable_streams_ffi_checksum_method_errorlistener_on_error() != 38599) {
@@ -6924,6 +7793,9 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_durable_streams_ffi_checksum_method_ffiproducer_append_all() != 16457) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_durable_streams_ffi_checksum_method_ffiproducer_append_framed() != 38982) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_durable_streams_ffi_checksum_method_ffiproducer_append_with_receipt() != 64778) {
@@ -6944,7 +7816,13 @@ private let initializationResult: InitializationResult = {
     if (uniffi_durable_streams_ffi_checksum_method_ffiproducer_in_flight_batches() != 36077) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_durable_streams_ffi_checksum_method_ffiproducer_last_acknowledged() != 32129) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_durable_streams_ffi_checksum_method_ffiproducer_next_seq() != 54620) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_durable_streams_ffi_checksum_method_ffiproducer_pending_bytes() != 2481) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_durable_streams_ffi_checksum_method_ffiproducer_pending_messages() != 23434) {
@@ -6960,6 +7838,9 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_durable_streams_ffi_checksum_method_valueprovider_resolve() != 35340) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_durable_streams_ffi_checksum_method_ffireader_next_piece() != 20558) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_durable_streams_ffi_checksum_method_ffireader_cancel() != 41494) {
@@ -6995,7 +7876,13 @@ private let initializationResult: InitializationResult = {
     if (uniffi_durable_streams_ffi_checksum_method_ffiserver_url() != 29033) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_durable_streams_ffi_checksum_method_bodysource_piece() != 56041) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_durable_streams_ffi_checksum_method_ffistream_append() != 64422) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_durable_streams_ffi_checksum_method_ffistream_append_streaming() != 63716) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_durable_streams_ffi_checksum_method_ffistream_close_stream() != 12147) {
@@ -7038,6 +7925,7 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
 
+    uniffiCallbackInitBodySource()
     uniffiCallbackInitErrorListener()
     uniffiCallbackInitHttpBody()
     uniffiCallbackInitHttpTransport()

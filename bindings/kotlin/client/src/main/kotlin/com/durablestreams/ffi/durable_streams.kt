@@ -663,6 +663,9 @@ internal interface UniffiCallbackInterfaceErrorListenerMethod0 : com.sun.jna.Cal
 internal interface UniffiCallbackInterfaceValueProviderMethod0 : com.sun.jna.Callback {
     fun callback(`uniffiHandle`: Long,`uniffiFutureCallback`: UniffiForeignFutureCompleteRustBuffer,`uniffiCallbackData`: Long,`uniffiOutDroppedCallback`: UniffiForeignFutureDroppedCallbackStruct,)
 }
+internal interface UniffiCallbackInterfaceBodySourceMethod0 : com.sun.jna.Callback {
+    fun callback(`uniffiHandle`: Long,`uniffiFutureCallback`: UniffiForeignFutureCompleteRustBuffer,`uniffiCallbackData`: Long,`uniffiOutDroppedCallback`: UniffiForeignFutureDroppedCallbackStruct,)
+}
 internal interface UniffiCallbackInterfaceHttpBodyMethod0 : com.sun.jna.Callback {
     fun callback(`uniffiHandle`: Long,`uniffiFutureCallback`: UniffiForeignFutureCompleteRustBuffer,`uniffiCallbackData`: Long,`uniffiOutDroppedCallback`: UniffiForeignFutureDroppedCallbackStruct,)
 }
@@ -707,6 +710,25 @@ internal open class UniffiVTableCallbackInterfaceValueProvider(
         `uniffiFree` = other.`uniffiFree`
         `uniffiClone` = other.`uniffiClone`
         `resolve` = other.`resolve`
+    }
+
+}
+@Structure.FieldOrder("uniffiFree", "uniffiClone", "piece")
+internal open class UniffiVTableCallbackInterfaceBodySource(
+    @JvmField internal var `uniffiFree`: UniffiCallbackInterfaceFree? = null,
+    @JvmField internal var `uniffiClone`: UniffiCallbackInterfaceClone? = null,
+    @JvmField internal var `piece`: UniffiCallbackInterfaceBodySourceMethod0? = null,
+) : Structure() {
+    class UniffiByValue(
+        `uniffiFree`: UniffiCallbackInterfaceFree? = null,
+        `uniffiClone`: UniffiCallbackInterfaceClone? = null,
+        `piece`: UniffiCallbackInterfaceBodySourceMethod0? = null,
+    ): UniffiVTableCallbackInterfaceBodySource(`uniffiFree`,`uniffiClone`,`piece`,), Structure.ByValue
+
+   internal fun uniffiSetValue(other: UniffiVTableCallbackInterfaceBodySource) {
+        `uniffiFree` = other.`uniffiFree`
+        `uniffiClone` = other.`uniffiClone`
+        `piece` = other.`piece`
     }
 
 }
@@ -780,9 +802,17 @@ internal object IntegrityCheckingUniffiLib {
     ): Int
     external fun uniffi_durable_streams_ffi_checksum_func_start_server(
     ): Int
+    external fun uniffi_durable_streams_ffi_checksum_func_code_of_status(
+    ): Int
+    external fun uniffi_durable_streams_ffi_checksum_func_is_transient_status(
+    ): Int
     external fun uniffi_durable_streams_ffi_checksum_method_fficancel_cancel(
     ): Int
     external fun uniffi_durable_streams_ffi_checksum_method_fficancel_is_cancelled(
+    ): Int
+    external fun uniffi_durable_streams_ffi_checksum_method_ffibytes_address(
+    ): Int
+    external fun uniffi_durable_streams_ffi_checksum_method_ffibytes_count(
     ): Int
     external fun uniffi_durable_streams_ffi_checksum_method_errorlistener_on_error(
     ): Int
@@ -791,6 +821,8 @@ internal object IntegrityCheckingUniffiLib {
     external fun uniffi_durable_streams_ffi_checksum_method_ffiproducer_append(
     ): Int
     external fun uniffi_durable_streams_ffi_checksum_method_ffiproducer_append_all(
+    ): Int
+    external fun uniffi_durable_streams_ffi_checksum_method_ffiproducer_append_framed(
     ): Int
     external fun uniffi_durable_streams_ffi_checksum_method_ffiproducer_append_with_receipt(
     ): Int
@@ -804,7 +836,11 @@ internal object IntegrityCheckingUniffiLib {
     ): Int
     external fun uniffi_durable_streams_ffi_checksum_method_ffiproducer_in_flight_batches(
     ): Int
+    external fun uniffi_durable_streams_ffi_checksum_method_ffiproducer_last_acknowledged(
+    ): Int
     external fun uniffi_durable_streams_ffi_checksum_method_ffiproducer_next_seq(
+    ): Int
+    external fun uniffi_durable_streams_ffi_checksum_method_ffiproducer_pending_bytes(
     ): Int
     external fun uniffi_durable_streams_ffi_checksum_method_ffiproducer_pending_messages(
     ): Int
@@ -815,6 +851,8 @@ internal object IntegrityCheckingUniffiLib {
     external fun uniffi_durable_streams_ffi_checksum_method_ffireceipt_room(
     ): Int
     external fun uniffi_durable_streams_ffi_checksum_method_valueprovider_resolve(
+    ): Int
+    external fun uniffi_durable_streams_ffi_checksum_method_ffireader_next_piece(
     ): Int
     external fun uniffi_durable_streams_ffi_checksum_method_ffireader_cancel(
     ): Int
@@ -838,7 +876,11 @@ internal object IntegrityCheckingUniffiLib {
     ): Int
     external fun uniffi_durable_streams_ffi_checksum_method_ffiserver_url(
     ): Int
+    external fun uniffi_durable_streams_ffi_checksum_method_bodysource_piece(
+    ): Int
     external fun uniffi_durable_streams_ffi_checksum_method_ffistream_append(
+    ): Int
+    external fun uniffi_durable_streams_ffi_checksum_method_ffistream_append_streaming(
     ): Int
     external fun uniffi_durable_streams_ffi_checksum_method_ffistream_close_stream(
     ): Int
@@ -882,6 +924,7 @@ internal object UniffiLib {
 
     init {
         Native.register(UniffiLib::class.java, findLibraryName(componentName = "durable_streams"))
+        uniffiCallbackInterfaceBodySource.register(this)
         uniffiCallbackInterfaceErrorListener.register(this)
         uniffiCallbackInterfaceHttpBody.register(this)
         uniffiCallbackInterfaceHttpTransport.register(this)
@@ -900,6 +943,14 @@ internal object UniffiLib {
     ): Unit
     external fun uniffi_durable_streams_ffi_fn_method_fficancel_is_cancelled(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
     ): Byte
+    external fun uniffi_durable_streams_ffi_fn_clone_ffibytes(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
+    ): Long
+    external fun uniffi_durable_streams_ffi_fn_free_ffibytes(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
+    ): Unit
+    external fun uniffi_durable_streams_ffi_fn_method_ffibytes_address(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
+    ): Long
+    external fun uniffi_durable_streams_ffi_fn_method_ffibytes_count(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
+    ): Long
     external fun uniffi_durable_streams_ffi_fn_clone_errorlistener(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
     ): Long
     external fun uniffi_durable_streams_ffi_fn_free_errorlistener(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
@@ -920,6 +971,8 @@ internal object UniffiLib {
     ): RustBuffer.ByValue
     external fun uniffi_durable_streams_ffi_fn_method_ffiproducer_append_all(`ptr`: Long,`data`: ForeignBytes.ByValue,`ends`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
     ): RustBuffer.ByValue
+    external fun uniffi_durable_streams_ffi_fn_method_ffiproducer_append_framed(`ptr`: Long,`data`: ForeignBytes.ByValue,uniffi_out_err: UniffiRustCallStatus,
+    ): RustBuffer.ByValue
     external fun uniffi_durable_streams_ffi_fn_method_ffiproducer_append_with_receipt(`ptr`: Long,`message`: ForeignBytes.ByValue,uniffi_out_err: UniffiRustCallStatus,
     ): Long
     external fun uniffi_durable_streams_ffi_fn_method_ffiproducer_close_stream(`ptr`: Long,`last`: RustBuffer.ByValue,`cancel`: RustBuffer.ByValue,
@@ -932,7 +985,11 @@ internal object UniffiLib {
     ): Long
     external fun uniffi_durable_streams_ffi_fn_method_ffiproducer_in_flight_batches(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
     ): Long
+    external fun uniffi_durable_streams_ffi_fn_method_ffiproducer_last_acknowledged(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
+    ): RustBuffer.ByValue
     external fun uniffi_durable_streams_ffi_fn_method_ffiproducer_next_seq(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
+    ): Long
+    external fun uniffi_durable_streams_ffi_fn_method_ffiproducer_pending_bytes(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
     ): Long
     external fun uniffi_durable_streams_ffi_fn_method_ffiproducer_pending_messages(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
     ): Long
@@ -960,6 +1017,8 @@ internal object UniffiLib {
     ): Unit
     external fun uniffi_durable_streams_ffi_fn_constructor_ffireader_new(`stream`: Long,`settings`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
     ): Long
+    external fun uniffi_durable_streams_ffi_fn_method_ffireader_next_piece(`ptr`: Long,`cancel`: RustBuffer.ByValue,
+    ): Long
     external fun uniffi_durable_streams_ffi_fn_method_ffireader_cancel(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
     ): Unit
     external fun uniffi_durable_streams_ffi_fn_method_ffireader_next_batch(`ptr`: Long,`cancel`: RustBuffer.ByValue,
@@ -986,6 +1045,14 @@ internal object UniffiLib {
     ): RustBuffer.ByValue
     external fun uniffi_durable_streams_ffi_fn_method_ffiserver_url(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
     ): RustBuffer.ByValue
+    external fun uniffi_durable_streams_ffi_fn_clone_bodysource(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
+    ): Long
+    external fun uniffi_durable_streams_ffi_fn_free_bodysource(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
+    ): Unit
+    external fun uniffi_durable_streams_ffi_fn_init_callback_vtable_bodysource(`vtable`: UniffiVTableCallbackInterfaceBodySource,
+    ): Unit
+    external fun uniffi_durable_streams_ffi_fn_method_bodysource_piece(`ptr`: Long,
+    ): Long
     external fun uniffi_durable_streams_ffi_fn_clone_ffistream(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
     ): Long
     external fun uniffi_durable_streams_ffi_fn_free_ffistream(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
@@ -993,6 +1060,8 @@ internal object UniffiLib {
     external fun uniffi_durable_streams_ffi_fn_constructor_ffistream_new(`settings`: RustBuffer.ByValue,`url`: RustBuffer.ByValue,`contentType`: RustBuffer.ByValue,`batching`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
     ): Long
     external fun uniffi_durable_streams_ffi_fn_method_ffistream_append(`ptr`: Long,`data`: RustBuffer.ByValue,`kind`: RustBuffer.ByValue,`settings`: RustBuffer.ByValue,`cancel`: RustBuffer.ByValue,
+    ): Long
+    external fun uniffi_durable_streams_ffi_fn_method_ffistream_append_streaming(`ptr`: Long,`source`: Long,`settings`: RustBuffer.ByValue,`cancel`: RustBuffer.ByValue,
     ): Long
     external fun uniffi_durable_streams_ffi_fn_method_ffistream_close_stream(`ptr`: Long,`last`: RustBuffer.ByValue,`kind`: RustBuffer.ByValue,`contentType`: RustBuffer.ByValue,`cancel`: RustBuffer.ByValue,
     ): Long
@@ -1028,6 +1097,10 @@ internal object UniffiLib {
     ): RustBuffer.ByValue
     external fun uniffi_durable_streams_ffi_fn_func_start_server(`settings`: RustBuffer.ByValue,
     ): Long
+    external fun uniffi_durable_streams_ffi_fn_func_code_of_status(`status`: Short,uniffi_out_err: UniffiRustCallStatus,
+    ): RustBuffer.ByValue
+    external fun uniffi_durable_streams_ffi_fn_func_is_transient_status(`status`: Short,uniffi_out_err: UniffiRustCallStatus,
+    ): Byte
     external fun ffi_durable_streams_ffi_rustbuffer_alloc(`size`: Long,uniffi_out_err: UniffiRustCallStatus,
     ): RustBuffer.ByValue
     external fun ffi_durable_streams_ffi_rustbuffer_from_bytes(`bytes`: ForeignBytes.ByValue,uniffi_out_err: UniffiRustCallStatus,
@@ -1153,10 +1226,22 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_durable_streams_ffi_checksum_func_start_server() and 0xFFFF) != 23617) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_durable_streams_ffi_checksum_func_code_of_status() and 0xFFFF) != 738) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_durable_streams_ffi_checksum_func_is_transient_status() and 0xFFFF) != 24260) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_durable_streams_ffi_checksum_method_fficancel_cancel() and 0xFFFF) != 40929) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_durable_streams_ffi_checksum_method_fficancel_is_cancelled() and 0xFFFF) != 51820) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_durable_streams_ffi_checksum_method_ffibytes_address() and 0xFFFF) != 58688) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_durable_streams_ffi_checksum_method_ffibytes_count() and 0xFFFF) != 10975) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_durable_streams_ffi_checksum_method_errorlistener_on_error() and 0xFFFF) != 38599) {
@@ -1169,6 +1254,9 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_durable_streams_ffi_checksum_method_ffiproducer_append_all() and 0xFFFF) != 16457) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_durable_streams_ffi_checksum_method_ffiproducer_append_framed() and 0xFFFF) != 38982) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_durable_streams_ffi_checksum_method_ffiproducer_append_with_receipt() and 0xFFFF) != 64778) {
@@ -1189,7 +1277,13 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_durable_streams_ffi_checksum_method_ffiproducer_in_flight_batches() and 0xFFFF) != 36077) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_durable_streams_ffi_checksum_method_ffiproducer_last_acknowledged() and 0xFFFF) != 32129) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_durable_streams_ffi_checksum_method_ffiproducer_next_seq() and 0xFFFF) != 54620) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_durable_streams_ffi_checksum_method_ffiproducer_pending_bytes() and 0xFFFF) != 2481) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_durable_streams_ffi_checksum_method_ffiproducer_pending_messages() and 0xFFFF) != 23434) {
@@ -1205,6 +1299,9 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_durable_streams_ffi_checksum_method_valueprovider_resolve() and 0xFFFF) != 35340) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_durable_streams_ffi_checksum_method_ffireader_next_piece() and 0xFFFF) != 20558) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_durable_streams_ffi_checksum_method_ffireader_cancel() and 0xFFFF) != 41494) {
@@ -1240,7 +1337,13 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_durable_streams_ffi_checksum_method_ffiserver_url() and 0xFFFF) != 29033) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_durable_streams_ffi_checksum_method_bodysource_piece() and 0xFFFF) != 56041) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_durable_streams_ffi_checksum_method_ffistream_append() and 0xFFFF) != 64422) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_durable_streams_ffi_checksum_method_ffistream_append_streaming() and 0xFFFF) != 63716) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_durable_streams_ffi_checksum_method_ffistream_close_stream() and 0xFFFF) != 12147) {
@@ -1891,6 +1994,358 @@ public object FfiConverterByteArray: FfiConverterRustBuffer<ByteArray> {
 
 
 /**
+ * The data of an append that is still being made, pulled piece by piece.
+ */
+public interface BodySource {
+
+    /**
+     * The next piece; `None` at the end. An error gives the append up, and nothing is stored.
+     */
+    suspend fun `piece`(): kotlin.ByteArray?
+
+    companion object
+}
+
+/**
+ * The data of an append that is still being made, pulled piece by piece.
+ */
+open class BodySourceImpl: Disposable, AutoCloseable, BodySource
+{
+
+    @Suppress("UNUSED_PARAMETER")
+    /**
+     * @suppress
+     */
+    constructor(withHandle: UniffiWithHandle, handle: Long) {
+        this.handle = handle
+        this.cleanable = UniffiLib.CLEANER.register(this, UniffiCleanAction(handle))
+    }
+
+    /**
+     * @suppress
+     *
+     * This constructor can be used to instantiate a fake object. Only used for tests. Any
+     * attempt to actually use an object constructed this way will fail as there is no
+     * connected Rust object.
+     */
+    @Suppress("UNUSED_PARAMETER")
+    constructor(noHandle: NoHandle) {
+        this.handle = 0
+        this.cleanable = null
+    }
+
+    protected val handle: Long
+    protected val cleanable: UniffiCleaner.Cleanable?
+
+    private val wasDestroyed = AtomicBoolean(false)
+    private val callCounter = AtomicLong(1)
+
+    /**
+     * Whether the current object has been destroyed and its reference is gone in the Rust side.
+     */
+    val uniffiIsDestroyed: Boolean get() = wasDestroyed.get()
+
+    override fun destroy() {
+        // Only allow a single call to this method.
+        // TODO: maybe we should log a warning if called more than once?
+        if (this.wasDestroyed.compareAndSet(false, true)) {
+            // This decrement always matches the initial count of 1 given at creation time.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    @Synchronized
+    override fun close() {
+        this.destroy()
+    }
+
+    internal inline fun <R> callWithHandle(block: (handle: Long) -> R): R {
+        // Check and increment the call counter, to keep the object alive.
+        // This needs a compare-and-set retry loop in case of concurrent updates.
+        do {
+            val c = this.callCounter.get()
+            if (c == 0L) {
+                throw IllegalStateException("${this.javaClass.simpleName} object has already been destroyed")
+            }
+            if (c == Long.MAX_VALUE) {
+                throw IllegalStateException("${this.javaClass.simpleName} call counter would overflow")
+            }
+        } while (! this.callCounter.compareAndSet(c, c + 1L))
+        // Now we can safely do the method call without the handle being freed concurrently.
+        try {
+            return block(this.uniffiCloneHandle())
+        } finally {
+            // This decrement always matches the increment we performed above.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    // Use a static inner class instead of a closure so as not to accidentally
+    // capture `this` as part of the cleanable's action.
+    private class UniffiCleanAction(private val handle: Long) : Runnable {
+        override fun run() {
+            if (handle == 0.toLong()) {
+                // Fake object created with `NoHandle`, don't try to free.
+                return;
+            }
+            uniffiRustCall { status ->
+                UniffiLib.uniffi_durable_streams_ffi_fn_free_bodysource(handle, status)
+            }
+        }
+    }
+
+    /**
+     * @suppress
+     */
+    fun uniffiCloneHandle(): Long {
+        if (handle == 0.toLong()) {
+            throw InternalException("uniffiCloneHandle() called on NoHandle object");
+        }
+        return uniffiRustCall() { status ->
+            UniffiLib.uniffi_durable_streams_ffi_fn_clone_bodysource(handle, status)
+        }
+    }
+
+
+    /**
+     * The next piece; `None` at the end. An error gives the append up, and nothing is stored.
+     */
+    @Throws(ProviderException::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `piece`() : kotlin.ByteArray? {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_durable_streams_ffi_fn_method_bodysource_piece(
+                uniffiHandle,
+
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_durable_streams_ffi_rust_future_poll_rust_buffer(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_durable_streams_ffi_rust_future_complete_rust_buffer(future, continuation) },
+        { future -> UniffiLib.ffi_durable_streams_ffi_rust_future_free_rust_buffer(future) },
+        // lift function
+        { FfiConverterOptionalByteArray.lift(it) },
+        // Error FFI converter
+        ProviderException.ErrorHandler,
+    )
+    }
+
+
+
+
+
+
+
+
+    /**
+     * @suppress
+     */
+    companion object
+
+}
+
+
+
+// Put the implementation in an object so we don't pollute the top-level namespace
+internal object uniffiCallbackInterfaceBodySource {
+    internal object `piece`: UniffiCallbackInterfaceBodySourceMethod0 {
+        override fun callback(`uniffiHandle`: Long,`uniffiFutureCallback`: UniffiForeignFutureCompleteRustBuffer,`uniffiCallbackData`: Long,`uniffiOutDroppedCallback`: UniffiForeignFutureDroppedCallbackStruct,) {
+            val uniffiObj = FfiConverterTypeBodySource.handleMap.get(uniffiHandle)
+            val makeCall = suspend { ->
+                uniffiObj.`piece`(
+                )
+            }
+            val uniffiHandleSuccess = { returnValue: kotlin.ByteArray? ->
+                val uniffiResult = UniffiForeignFutureResultRustBuffer.UniffiByValue(
+                    FfiConverterOptionalByteArray.lower(returnValue),
+                    UniffiRustCallStatus.ByValue()
+                )
+                uniffiResult.write()
+                uniffiFutureCallback.callback(uniffiCallbackData, uniffiResult)
+            }
+            val uniffiHandleError = { callStatus: UniffiRustCallStatus.ByValue ->
+                uniffiFutureCallback.callback(
+                    uniffiCallbackData,
+                    UniffiForeignFutureResultRustBuffer.UniffiByValue(
+                        RustBuffer.ByValue(),
+                        callStatus,
+                    ),
+                )
+            }
+            uniffiTraitInterfaceCallAsyncWithError(
+                makeCall,
+                uniffiHandleSuccess,
+                uniffiHandleError,
+                { e: ProviderException -> FfiConverterTypeProviderError.lower(e) },
+                uniffiOutDroppedCallback
+            )
+        }
+    }
+
+    internal object uniffiFree: UniffiCallbackInterfaceFree {
+        override fun callback(handle: Long) {
+            FfiConverterTypeBodySource.handleMap.remove(handle)
+        }
+    }
+
+    internal object uniffiClone: UniffiCallbackInterfaceClone {
+        override fun callback(handle: Long): Long {
+            return FfiConverterTypeBodySource.handleMap.clone(handle)
+        }
+    }
+
+    internal var vtable = UniffiVTableCallbackInterfaceBodySource.UniffiByValue(
+        uniffiFree,
+        uniffiClone,
+        `piece`,
+    )
+
+    // Registers the foreign callback with the Rust side.
+    // This method is generated for each callback interface.
+    internal fun register(lib: UniffiLib) {
+        lib.uniffi_durable_streams_ffi_fn_init_callback_vtable_bodysource(vtable)
+    }
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeBodySource: FfiConverter<BodySource, Long> {
+    internal val handleMap = UniffiHandleMap<BodySource>()
+
+    override fun lower(value: BodySource): Long {
+        if (value is BodySourceImpl) {
+             // Rust-implemented object.  Clone the handle and return it
+            return value.uniffiCloneHandle()
+         } else {
+            // Kotlin object, generate a new vtable handle and return that.
+            return handleMap.insert(value)
+         }
+    }
+
+    override fun lift(value: Long): BodySource {
+        if ((value and 1.toLong()) == 0.toLong()) {
+            // Rust-generated handle, construct a new class that uses the handle to implement the
+            // interface
+            return BodySourceImpl(UniffiWithHandle, value)
+        } else {
+            // Kotlin-generated handle, get the object from the handle map
+            return handleMap.remove(value)
+        }
+    }
+
+    override fun read(buf: ByteBuffer): BodySource {
+        return lift(buf.getLong())
+    }
+
+    override fun allocationSize(value: BodySource) = 8UL
+
+    override fun write(value: BodySource, buf: ByteBuffer) {
+        buf.putLong(lower(value))
+    }
+}
+
+
+// This template implements a class for working with a Rust struct via a handle
+// to the live Rust struct on the other side of the FFI.
+//
+// There's some subtlety here, because we have to be careful not to operate on a Rust
+// struct after it has been dropped, and because we must expose a public API for freeing
+// theq Kotlin wrapper object in lieu of reliable finalizers. The core requirements are:
+//
+//   * Each instance holds an opaque handle to the underlying Rust struct.
+//     Method calls need to read this handle from the object's state and pass it in to
+//     the Rust FFI.
+//
+//   * When an instance is no longer needed, its handle should be passed to a
+//     special destructor function provided by the Rust FFI, which will drop the
+//     underlying Rust struct.
+//
+//   * Given an instance, calling code is expected to call the special
+//     `destroy` method in order to free it after use, either by calling it explicitly
+//     or by using a higher-level helper like the `use` method. Failing to do so risks
+//     leaking the underlying Rust struct.
+//
+//   * We can't assume that calling code will do the right thing, and must be prepared
+//     to handle Kotlin method calls executing concurrently with or even after a call to
+//     `destroy`, and to handle multiple (possibly concurrent!) calls to `destroy`.
+//
+//   * We must never allow Rust code to operate on the underlying Rust struct after
+//     the destructor has been called, and must never call the destructor more than once.
+//     Doing so may trigger memory unsafety.
+//
+//   * To mitigate many of the risks of leaking memory and use-after-free unsafety, a `Cleaner`
+//     is implemented to call the destructor when the Kotlin object becomes unreachable.
+//     This is done in a background thread. This is not a panacea, and client code should be aware that
+//      1. the thread may starve if some there are objects that have poorly performing
+//     `drop` methods or do significant work in their `drop` methods.
+//      2. the thread is shared across the whole library. This can be tuned by using `android_cleaner = true`,
+//         or `android = true` in the [`kotlin` section of the `uniffi.toml` file](https://mozilla.github.io/uniffi-rs/kotlin/configuration.html).
+//
+// If we try to implement this with mutual exclusion on access to the handle, there is the
+// possibility of a race between a method call and a concurrent call to `destroy`:
+//
+//    * Thread A starts a method call, reads the value of the handle, but is interrupted
+//      before it can pass the handle over the FFI to Rust.
+//    * Thread B calls `destroy` and frees the underlying Rust struct.
+//    * Thread A resumes, passing the already-read handle value to Rust and triggering
+//      a use-after-free.
+//
+// One possible solution would be to use a `ReadWriteLock`, with each method call taking
+// a read lock (and thus allowed to run concurrently) and the special `destroy` method
+// taking a write lock (and thus blocking on live method calls). However, we aim not to
+// generate methods with any hidden blocking semantics, and a `destroy` method that might
+// block if called incorrectly seems to meet that bar.
+//
+// So, we achieve our goals by giving each instance an associated `AtomicLong` counter to track
+// the number of in-flight method calls, and an `AtomicBoolean` flag to indicate whether `destroy`
+// has been called. These are updated according to the following rules:
+//
+//    * The initial value of the counter is 1, indicating a live object with no in-flight calls.
+//      The initial value for the flag is false.
+//
+//    * At the start of each method call, we atomically check the counter.
+//      If it is 0 then the underlying Rust struct has already been destroyed and the call is aborted.
+//      If it is nonzero them we atomically increment it by 1 and proceed with the method call.
+//
+//    * At the end of each method call, we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+//    * When `destroy` is called, we atomically flip the flag from false to true.
+//      If the flag was already true we silently fail.
+//      Otherwise we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+// Astute readers may observe that this all sounds very similar to the way that Rust's `Arc<T>` works,
+// and indeed it is, with the addition of a flag to guard against multiple calls to `destroy`.
+//
+// The overall effect is that the underlying Rust struct is destroyed only when `destroy` has been
+// called *and* all in-flight method calls have completed, avoiding violating any of the expectations
+// of the underlying Rust code.
+//
+// This makes a cleaner a better alternative to _not_ calling `destroy()` as
+// and when the object is finished with, but the abstraction is not perfect: if the Rust object's `drop`
+// method is slow, and/or there are many objects to cleanup, and it's on a low end Android device, then the cleaner
+// thread may be starved, and the app will leak memory.
+//
+// In this case, `destroy`ing manually may be a better solution.
+//
+// The cleaner can live side by side with the manual calling of `destroy`. In the order of responsiveness, uniffi objects
+// with Rust peers are reclaimed:
+//
+// 1. By calling the `destroy` method of the object, which calls `rustObject.free()`. If that doesn't happen:
+// 2. When the object becomes unreachable, AND the Cleaner thread gets to call `rustObject.free()`. If the thread is starved then:
+// 3. The memory is reclaimed when the process terminates.
+//
+// [1] https://stackoverflow.com/questions/24376768/can-java-finalize-an-object-when-it-is-still-in-scope/24380219
+//
+
+
+/**
  * Is told of every batch that is given up. It must not block.
  */
 public interface ErrorListener {
@@ -2113,6 +2568,296 @@ public object FfiConverterTypeErrorListener: FfiConverter<ErrorListener, Long> {
     override fun allocationSize(value: ErrorListener) = 8UL
 
     override fun write(value: ErrorListener, buf: ByteBuffer) {
+        buf.putLong(lower(value))
+    }
+}
+
+
+// This template implements a class for working with a Rust struct via a handle
+// to the live Rust struct on the other side of the FFI.
+//
+// There's some subtlety here, because we have to be careful not to operate on a Rust
+// struct after it has been dropped, and because we must expose a public API for freeing
+// theq Kotlin wrapper object in lieu of reliable finalizers. The core requirements are:
+//
+//   * Each instance holds an opaque handle to the underlying Rust struct.
+//     Method calls need to read this handle from the object's state and pass it in to
+//     the Rust FFI.
+//
+//   * When an instance is no longer needed, its handle should be passed to a
+//     special destructor function provided by the Rust FFI, which will drop the
+//     underlying Rust struct.
+//
+//   * Given an instance, calling code is expected to call the special
+//     `destroy` method in order to free it after use, either by calling it explicitly
+//     or by using a higher-level helper like the `use` method. Failing to do so risks
+//     leaking the underlying Rust struct.
+//
+//   * We can't assume that calling code will do the right thing, and must be prepared
+//     to handle Kotlin method calls executing concurrently with or even after a call to
+//     `destroy`, and to handle multiple (possibly concurrent!) calls to `destroy`.
+//
+//   * We must never allow Rust code to operate on the underlying Rust struct after
+//     the destructor has been called, and must never call the destructor more than once.
+//     Doing so may trigger memory unsafety.
+//
+//   * To mitigate many of the risks of leaking memory and use-after-free unsafety, a `Cleaner`
+//     is implemented to call the destructor when the Kotlin object becomes unreachable.
+//     This is done in a background thread. This is not a panacea, and client code should be aware that
+//      1. the thread may starve if some there are objects that have poorly performing
+//     `drop` methods or do significant work in their `drop` methods.
+//      2. the thread is shared across the whole library. This can be tuned by using `android_cleaner = true`,
+//         or `android = true` in the [`kotlin` section of the `uniffi.toml` file](https://mozilla.github.io/uniffi-rs/kotlin/configuration.html).
+//
+// If we try to implement this with mutual exclusion on access to the handle, there is the
+// possibility of a race between a method call and a concurrent call to `destroy`:
+//
+//    * Thread A starts a method call, reads the value of the handle, but is interrupted
+//      before it can pass the handle over the FFI to Rust.
+//    * Thread B calls `destroy` and frees the underlying Rust struct.
+//    * Thread A resumes, passing the already-read handle value to Rust and triggering
+//      a use-after-free.
+//
+// One possible solution would be to use a `ReadWriteLock`, with each method call taking
+// a read lock (and thus allowed to run concurrently) and the special `destroy` method
+// taking a write lock (and thus blocking on live method calls). However, we aim not to
+// generate methods with any hidden blocking semantics, and a `destroy` method that might
+// block if called incorrectly seems to meet that bar.
+//
+// So, we achieve our goals by giving each instance an associated `AtomicLong` counter to track
+// the number of in-flight method calls, and an `AtomicBoolean` flag to indicate whether `destroy`
+// has been called. These are updated according to the following rules:
+//
+//    * The initial value of the counter is 1, indicating a live object with no in-flight calls.
+//      The initial value for the flag is false.
+//
+//    * At the start of each method call, we atomically check the counter.
+//      If it is 0 then the underlying Rust struct has already been destroyed and the call is aborted.
+//      If it is nonzero them we atomically increment it by 1 and proceed with the method call.
+//
+//    * At the end of each method call, we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+//    * When `destroy` is called, we atomically flip the flag from false to true.
+//      If the flag was already true we silently fail.
+//      Otherwise we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+// Astute readers may observe that this all sounds very similar to the way that Rust's `Arc<T>` works,
+// and indeed it is, with the addition of a flag to guard against multiple calls to `destroy`.
+//
+// The overall effect is that the underlying Rust struct is destroyed only when `destroy` has been
+// called *and* all in-flight method calls have completed, avoiding violating any of the expectations
+// of the underlying Rust code.
+//
+// This makes a cleaner a better alternative to _not_ calling `destroy()` as
+// and when the object is finished with, but the abstraction is not perfect: if the Rust object's `drop`
+// method is slow, and/or there are many objects to cleanup, and it's on a low end Android device, then the cleaner
+// thread may be starved, and the app will leak memory.
+//
+// In this case, `destroy`ing manually may be a better solution.
+//
+// The cleaner can live side by side with the manual calling of `destroy`. In the order of responsiveness, uniffi objects
+// with Rust peers are reclaimed:
+//
+// 1. By calling the `destroy` method of the object, which calls `rustObject.free()`. If that doesn't happen:
+// 2. When the object becomes unreachable, AND the Cleaner thread gets to call `rustObject.free()`. If the thread is starved then:
+// 3. The memory is reclaimed when the process terminates.
+//
+// [1] https://stackoverflow.com/questions/24376768/can-java-finalize-an-object-when-it-is-still-in-scope/24380219
+//
+
+
+/**
+ * Memory that belongs to whoever holds this object: nothing of the core looks at it any more.
+ */
+public interface FfiBytesInterface {
+
+    /**
+     * Where the bytes are; they may be written to. Valid as long as this object lives, and
+     * pointing nowhere if there are none.
+     */
+    fun `address`(): kotlin.ULong
+
+    /**
+     * How many there are.
+     */
+    fun `count`(): kotlin.ULong
+
+    companion object
+}
+
+/**
+ * Memory that belongs to whoever holds this object: nothing of the core looks at it any more.
+ */
+open class FfiBytes: Disposable, AutoCloseable, FfiBytesInterface
+{
+
+    @Suppress("UNUSED_PARAMETER")
+    /**
+     * @suppress
+     */
+    constructor(withHandle: UniffiWithHandle, handle: Long) {
+        this.handle = handle
+        this.cleanable = UniffiLib.CLEANER.register(this, UniffiCleanAction(handle))
+    }
+
+    /**
+     * @suppress
+     *
+     * This constructor can be used to instantiate a fake object. Only used for tests. Any
+     * attempt to actually use an object constructed this way will fail as there is no
+     * connected Rust object.
+     */
+    @Suppress("UNUSED_PARAMETER")
+    constructor(noHandle: NoHandle) {
+        this.handle = 0
+        this.cleanable = null
+    }
+
+    protected val handle: Long
+    protected val cleanable: UniffiCleaner.Cleanable?
+
+    private val wasDestroyed = AtomicBoolean(false)
+    private val callCounter = AtomicLong(1)
+
+    /**
+     * Whether the current object has been destroyed and its reference is gone in the Rust side.
+     */
+    val uniffiIsDestroyed: Boolean get() = wasDestroyed.get()
+
+    override fun destroy() {
+        // Only allow a single call to this method.
+        // TODO: maybe we should log a warning if called more than once?
+        if (this.wasDestroyed.compareAndSet(false, true)) {
+            // This decrement always matches the initial count of 1 given at creation time.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    @Synchronized
+    override fun close() {
+        this.destroy()
+    }
+
+    internal inline fun <R> callWithHandle(block: (handle: Long) -> R): R {
+        // Check and increment the call counter, to keep the object alive.
+        // This needs a compare-and-set retry loop in case of concurrent updates.
+        do {
+            val c = this.callCounter.get()
+            if (c == 0L) {
+                throw IllegalStateException("${this.javaClass.simpleName} object has already been destroyed")
+            }
+            if (c == Long.MAX_VALUE) {
+                throw IllegalStateException("${this.javaClass.simpleName} call counter would overflow")
+            }
+        } while (! this.callCounter.compareAndSet(c, c + 1L))
+        // Now we can safely do the method call without the handle being freed concurrently.
+        try {
+            return block(this.uniffiCloneHandle())
+        } finally {
+            // This decrement always matches the increment we performed above.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    // Use a static inner class instead of a closure so as not to accidentally
+    // capture `this` as part of the cleanable's action.
+    private class UniffiCleanAction(private val handle: Long) : Runnable {
+        override fun run() {
+            if (handle == 0.toLong()) {
+                // Fake object created with `NoHandle`, don't try to free.
+                return;
+            }
+            uniffiRustCall { status ->
+                UniffiLib.uniffi_durable_streams_ffi_fn_free_ffibytes(handle, status)
+            }
+        }
+    }
+
+    /**
+     * @suppress
+     */
+    fun uniffiCloneHandle(): Long {
+        if (handle == 0.toLong()) {
+            throw InternalException("uniffiCloneHandle() called on NoHandle object");
+        }
+        return uniffiRustCall() { status ->
+            UniffiLib.uniffi_durable_streams_ffi_fn_clone_ffibytes(handle, status)
+        }
+    }
+
+
+    /**
+     * Where the bytes are; they may be written to. Valid as long as this object lives, and
+     * pointing nowhere if there are none.
+     */override fun `address`(): kotlin.ULong {
+            return FfiConverterULong.lift(
+    callWithHandle {
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_durable_streams_ffi_fn_method_ffibytes_address(
+        it,
+        _status)
+}
+    }
+    )
+    }
+
+
+
+    /**
+     * How many there are.
+     */override fun `count`(): kotlin.ULong {
+            return FfiConverterULong.lift(
+    callWithHandle {
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_durable_streams_ffi_fn_method_ffibytes_count(
+        it,
+        _status)
+}
+    }
+    )
+    }
+
+
+
+
+
+
+
+
+
+    /**
+     * @suppress
+     */
+    companion object
+
+}
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeFfiBytes: FfiConverter<FfiBytes, Long> {
+    override fun lower(value: FfiBytes): Long {
+        return value.uniffiCloneHandle()
+    }
+
+    override fun lift(value: Long): FfiBytes {
+        return FfiBytes(UniffiWithHandle, value)
+    }
+
+    override fun read(buf: ByteBuffer): FfiBytes {
+        return lift(buf.getLong())
+    }
+
+    override fun allocationSize(value: FfiBytes) = 8UL
+
+    override fun write(value: FfiBytes, buf: ByteBuffer) {
         buf.putLong(lower(value))
     }
 }
@@ -2535,6 +3280,11 @@ public interface FfiProducerInterface {
     fun `appendAll`(`data`: java.nio.ByteBuffer, `ends`: List<kotlin.UInt>): FfiReceipt?
 
     /**
+     * The same with each message in `data` behind its length: 4 bytes, the least first.
+     */
+    fun `appendFramed`(`data`: java.nio.ByteBuffer): FfiReceipt?
+
+    /**
      * Takes a message and always returns its receipt.
      */
     fun `appendWithReceipt`(`message`: java.nio.ByteBuffer): FfiReceipt
@@ -2566,9 +3316,19 @@ public interface FfiProducerInterface {
     fun `inFlightBatches`(): kotlin.ULong
 
     /**
+     * What the server said to the newest batch it acknowledged.
+     */
+    fun `lastAcknowledged`(): Acknowledgement?
+
+    /**
      * The sequence number the next batch will get.
      */
     fun `nextSeq`(): kotlin.ULong
+
+    /**
+     * The same in bytes of messages.
+     */
+    fun `pendingBytes`(): kotlin.ULong
 
     /**
      * Messages taken that are neither acknowledged nor given up.
@@ -2759,6 +3519,24 @@ open class FfiProducer: Disposable, AutoCloseable, FfiProducerInterface
 
 
     /**
+     * The same with each message in `data` behind its length: 4 bytes, the least first.
+     */
+    @Throws(CoreException::class)override fun `appendFramed`(`data`: java.nio.ByteBuffer): FfiReceipt? {
+            return FfiConverterOptionalTypeFfiReceipt.lift(
+    callWithHandle {
+    uniffiRustCallWithError(CoreException) { _status ->
+    UniffiLib.uniffi_durable_streams_ffi_fn_method_ffiproducer_append_framed(
+        it,
+
+        FfiConverterByRefBytes.lower(`data`),_status)
+}
+    }
+    )
+    }
+
+
+
+    /**
      * Takes a message and always returns its receipt.
      */
     @Throws(CoreException::class)override fun `appendWithReceipt`(`message`: java.nio.ByteBuffer): FfiReceipt {
@@ -2888,12 +3666,44 @@ open class FfiProducer: Disposable, AutoCloseable, FfiProducerInterface
 
 
     /**
+     * What the server said to the newest batch it acknowledged.
+     */override fun `lastAcknowledged`(): Acknowledgement? {
+            return FfiConverterOptionalTypeAcknowledgement.lift(
+    callWithHandle {
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_durable_streams_ffi_fn_method_ffiproducer_last_acknowledged(
+        it,
+        _status)
+}
+    }
+    )
+    }
+
+
+
+    /**
      * The sequence number the next batch will get.
      */override fun `nextSeq`(): kotlin.ULong {
             return FfiConverterULong.lift(
     callWithHandle {
     uniffiRustCall() { _status ->
     UniffiLib.uniffi_durable_streams_ffi_fn_method_ffiproducer_next_seq(
+        it,
+        _status)
+}
+    }
+    )
+    }
+
+
+
+    /**
+     * The same in bytes of messages.
+     */override fun `pendingBytes`(): kotlin.ULong {
+            return FfiConverterULong.lift(
+    callWithHandle {
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_durable_streams_ffi_fn_method_ffiproducer_pending_bytes(
         it,
         _status)
 }
@@ -3084,6 +3894,12 @@ public object FfiConverterTypeFfiProducer: FfiConverter<FfiProducer, Long> {
 public interface FfiReaderInterface {
 
     /**
+     * The next batch as [`FfiReader::next_batch`] brings it, its bytes in place.
+     * Errors: as there.
+     */
+    suspend fun `nextPiece`(`cancel`: FfiCancel?): Piece?
+
+    /**
      * Ends the read and aborts its connection; a pull under way ends with `CANCELLED`.
      * Repeating does nothing.
      */
@@ -3219,6 +4035,32 @@ open class FfiReader: Disposable, AutoCloseable, FfiReaderInterface
         return uniffiRustCall() { status ->
             UniffiLib.uniffi_durable_streams_ffi_fn_clone_ffireader(handle, status)
         }
+    }
+
+
+    /**
+     * The next batch as [`FfiReader::next_batch`] brings it, its bytes in place.
+     * Errors: as there.
+     */
+    @Throws(CoreException::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `nextPiece`(`cancel`: FfiCancel?) : Piece? {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_durable_streams_ffi_fn_method_ffireader_next_piece(
+                uniffiHandle,
+
+        FfiConverterOptionalTypeFfiCancel.lower(`cancel`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_durable_streams_ffi_rust_future_poll_rust_buffer(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_durable_streams_ffi_rust_future_complete_rust_buffer(future, continuation) },
+        { future -> UniffiLib.ffi_durable_streams_ffi_rust_future_free_rust_buffer(future) },
+        // lift function
+        { FfiConverterOptionalTypePiece.lift(it) },
+        // Error FFI converter
+        CoreException.ErrorHandler,
+    )
     }
 
 
@@ -4190,6 +5032,13 @@ public interface FfiStreamInterface {
     suspend fun `append`(`data`: kotlin.ByteArray, `kind`: MessageKind, `settings`: AppendSettings, `cancel`: FfiCancel?): Appended
 
     /**
+     * Appends data that is still being made: stored whole or not at all. Sent once, never
+     * repeated; the producer of `settings` is not used.
+     * Shape: the request's body as it is. Errors: as `append`; what `source` raised.
+     */
+    suspend fun `appendStreaming`(`source`: BodySource, `settings`: AppendSettings, `cancel`: FfiCancel?): Appended
+
+    /**
      * Ends the stream for everyone, with a last message if there is one.
      */
     suspend fun `closeStream`(`last`: kotlin.ByteArray?, `kind`: MessageKind, `contentType`: kotlin.String?, `cancel`: FfiCancel?): Closed
@@ -4356,6 +5205,35 @@ open class FfiStream: Disposable, AutoCloseable, FfiStreamInterface
 
         FfiConverterByteArray.lower(`data`),
         FfiConverterTypeMessageKind.lower(`kind`),
+        FfiConverterTypeAppendSettings.lower(`settings`),
+        FfiConverterOptionalTypeFfiCancel.lower(`cancel`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_durable_streams_ffi_rust_future_poll_rust_buffer(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_durable_streams_ffi_rust_future_complete_rust_buffer(future, continuation) },
+        { future -> UniffiLib.ffi_durable_streams_ffi_rust_future_free_rust_buffer(future) },
+        // lift function
+        { FfiConverterTypeAppended.lift(it) },
+        // Error FFI converter
+        CoreException.ErrorHandler,
+    )
+    }
+
+
+    /**
+     * Appends data that is still being made: stored whole or not at all. Sent once, never
+     * repeated; the producer of `settings` is not used.
+     * Shape: the request's body as it is. Errors: as `append`; what `source` raised.
+     */
+    @Throws(CoreException::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `appendStreaming`(`source`: BodySource, `settings`: AppendSettings, `cancel`: FfiCancel?) : Appended {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_durable_streams_ffi_fn_method_ffistream_append_streaming(
+                uniffiHandle,
+
+        FfiConverterTypeBodySource.lower(`source`),
         FfiConverterTypeAppendSettings.lower(`settings`),
         FfiConverterOptionalTypeFfiCancel.lower(`cancel`),
             )
@@ -5882,11 +6760,6 @@ public object FfiConverterTypeAppended: FfiConverterRustBuffer<Appended> {
  */
 data class Batch (
     /**
-     * The bytes; on a JSON stream one JSON array.
-     */
-    val `data`: kotlin.ByteArray
-    ,
-    /**
      * Whether `data` is a JSON array.
      */
     val `isJson`: kotlin.Boolean
@@ -5920,6 +6793,12 @@ data class Batch (
      * HTTP status of the answer.
      */
     val `status`: kotlin.UShort
+    ,
+    /**
+     * The bytes; on a JSON stream one JSON array. Last, so that nothing that is written behind
+     * them moves them.
+     */
+    val `data`: kotlin.ByteArray
 
 ){
 
@@ -5936,7 +6815,6 @@ data class Batch (
 public object FfiConverterTypeBatch: FfiConverterRustBuffer<Batch> {
     override fun read(buf: ByteBuffer): Batch {
         return Batch(
-            FfiConverterByteArray.read(buf),
             FfiConverterBoolean.read(buf),
             FfiConverterBoolean.read(buf),
             FfiConverterString.read(buf),
@@ -5944,22 +6822,22 @@ public object FfiConverterTypeBatch: FfiConverterRustBuffer<Batch> {
             FfiConverterBoolean.read(buf),
             FfiConverterOptionalString.read(buf),
             FfiConverterUShort.read(buf),
+            FfiConverterByteArray.read(buf),
         )
     }
 
     override fun allocationSize(value: Batch) = (
-            FfiConverterByteArray.allocationSize(value.`data`) +
             FfiConverterBoolean.allocationSize(value.`isJson`) +
             FfiConverterBoolean.allocationSize(value.`isEmpty`) +
             FfiConverterString.allocationSize(value.`nextOffset`) +
             FfiConverterBoolean.allocationSize(value.`upToDate`) +
             FfiConverterBoolean.allocationSize(value.`streamClosed`) +
             FfiConverterOptionalString.allocationSize(value.`cursor`) +
-            FfiConverterUShort.allocationSize(value.`status`)
+            FfiConverterUShort.allocationSize(value.`status`) +
+            FfiConverterByteArray.allocationSize(value.`data`)
     )
 
     override fun write(value: Batch, buf: ByteBuffer) {
-            FfiConverterByteArray.write(value.`data`, buf)
             FfiConverterBoolean.write(value.`isJson`, buf)
             FfiConverterBoolean.write(value.`isEmpty`, buf)
             FfiConverterString.write(value.`nextOffset`, buf)
@@ -5967,6 +6845,7 @@ public object FfiConverterTypeBatch: FfiConverterRustBuffer<Batch> {
             FfiConverterBoolean.write(value.`streamClosed`, buf)
             FfiConverterOptionalString.write(value.`cursor`, buf)
             FfiConverterUShort.write(value.`status`, buf)
+            FfiConverterByteArray.write(value.`data`, buf)
     }
 }
 
@@ -6177,7 +7056,8 @@ data class CreateSettings (
     val `closed`: kotlin.Boolean = false
     ,
     /**
-     * Source of a fork: a name or a URL on the same server.
+     * Source of a fork: its URL on the same server, its path there, or what `FfiStream::new`
+     * takes with a base URL.
      */
     val `forkFrom`: kotlin.String? = null
     ,
@@ -6399,6 +7279,11 @@ data class ErrorDetails (
      * How many times the request was sent.
      */
     val `attempts`: kotlin.UInt
+    ,
+    /**
+     * The number under which the host keeps its own exception, if that is behind it.
+     */
+    val `raised`: kotlin.ULong?
 
 ){
 
@@ -6430,6 +7315,7 @@ public object FfiConverterTypeErrorDetails: FfiConverterRustBuffer<ErrorDetails>
             FfiConverterSequenceTypeNameValue.read(buf),
             FfiConverterBoolean.read(buf),
             FfiConverterUInt.read(buf),
+            FfiConverterOptionalULong.read(buf),
         )
     }
 
@@ -6448,7 +7334,8 @@ public object FfiConverterTypeErrorDetails: FfiConverterRustBuffer<ErrorDetails>
             FfiConverterOptionalULong.allocationSize(value.`retryAfterMs`) +
             FfiConverterSequenceTypeNameValue.allocationSize(value.`headers`) +
             FfiConverterBoolean.allocationSize(value.`mayBeApplied`) +
-            FfiConverterUInt.allocationSize(value.`attempts`)
+            FfiConverterUInt.allocationSize(value.`attempts`) +
+            FfiConverterOptionalULong.allocationSize(value.`raised`)
     )
 
     override fun write(value: ErrorDetails, buf: ByteBuffer) {
@@ -6467,6 +7354,7 @@ public object FfiConverterTypeErrorDetails: FfiConverterRustBuffer<ErrorDetails>
             FfiConverterSequenceTypeNameValue.write(value.`headers`, buf)
             FfiConverterBoolean.write(value.`mayBeApplied`, buf)
             FfiConverterUInt.write(value.`attempts`, buf)
+            FfiConverterOptionalULong.write(value.`raised`, buf)
     }
 }
 
@@ -6515,6 +7403,26 @@ data class FaultSettings (
      * Only this method.
      */
     val `method`: kotlin.String? = null
+    ,
+    /**
+     * Most of a random extra wait. Units: ms.
+     */
+    val `jitterMs`: kotlin.ULong = 0uL
+    ,
+    /**
+     * Spoil the body of a read.
+     */
+    val `corruptBody`: kotlin.Boolean = false
+    ,
+    /**
+     * Send this first in an SSE answer.
+     */
+    val `injectSseEvent`: SseEvent? = null
+    ,
+    /**
+     * Chance to hit, from 0 to 1; absent = always.
+     */
+    val `probability`: kotlin.Double? = null
 
 ){
 
@@ -6539,6 +7447,10 @@ public object FfiConverterTypeFaultSettings: FfiConverterRustBuffer<FaultSetting
             FfiConverterOptionalULong.read(buf),
             FfiConverterOptionalULong.read(buf),
             FfiConverterOptionalString.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterBoolean.read(buf),
+            FfiConverterOptionalTypeSseEvent.read(buf),
+            FfiConverterOptionalDouble.read(buf),
         )
     }
 
@@ -6550,7 +7462,11 @@ public object FfiConverterTypeFaultSettings: FfiConverterRustBuffer<FaultSetting
             FfiConverterOptionalUInt.allocationSize(value.`truncateBodyBytes`) +
             FfiConverterOptionalULong.allocationSize(value.`count`) +
             FfiConverterOptionalULong.allocationSize(value.`retryAfter`) +
-            FfiConverterOptionalString.allocationSize(value.`method`)
+            FfiConverterOptionalString.allocationSize(value.`method`) +
+            FfiConverterULong.allocationSize(value.`jitterMs`) +
+            FfiConverterBoolean.allocationSize(value.`corruptBody`) +
+            FfiConverterOptionalTypeSseEvent.allocationSize(value.`injectSseEvent`) +
+            FfiConverterOptionalDouble.allocationSize(value.`probability`)
     )
 
     override fun write(value: FaultSettings, buf: ByteBuffer) {
@@ -6562,6 +7478,10 @@ public object FfiConverterTypeFaultSettings: FfiConverterRustBuffer<FaultSetting
             FfiConverterOptionalULong.write(value.`count`, buf)
             FfiConverterOptionalULong.write(value.`retryAfter`, buf)
             FfiConverterOptionalString.write(value.`method`, buf)
+            FfiConverterULong.write(value.`jitterMs`, buf)
+            FfiConverterBoolean.write(value.`corruptBody`, buf)
+            FfiConverterOptionalTypeSseEvent.write(value.`injectSseEvent`, buf)
+            FfiConverterOptionalDouble.write(value.`probability`, buf)
     }
 }
 
@@ -6832,6 +7752,116 @@ public object FfiConverterTypeNameValue: FfiConverterRustBuffer<NameValue> {
     override fun write(value: NameValue, buf: ByteBuffer) {
             FfiConverterString.write(value.`name`, buf)
             FfiConverterString.write(value.`value`, buf)
+    }
+}
+
+
+
+/**
+ * A batch with its bytes in place.
+ */
+data class Piece (
+    /**
+     * The bytes; on a JSON stream one JSON array.
+     */
+    val `bytes`: FfiBytes
+    ,
+    /**
+     * Whether the bytes are a JSON array.
+     */
+    val `isJson`: kotlin.Boolean
+    ,
+    /**
+     * Whether there is nothing to deliver.
+     */
+    val `isEmpty`: kotlin.Boolean
+    ,
+    /**
+     * Where to resume after this batch.
+     */
+    val `nextOffset`: kotlin.String
+    ,
+    /**
+     * Everything available has been read.
+     */
+    val `upToDate`: kotlin.Boolean
+    ,
+    /**
+     * The stream is closed and this is its end.
+     */
+    val `streamClosed`: kotlin.Boolean
+    ,
+    /**
+     * Cursor for a later live read.
+     */
+    val `cursor`: kotlin.String?
+    ,
+    /**
+     * HTTP status of the answer.
+     */
+    val `status`: kotlin.UShort
+
+): Disposable{
+
+
+
+
+
+    @Suppress("UNNECESSARY_SAFE_CALL") // codegen is much simpler if we unconditionally emit safe calls here
+    override fun destroy() {
+
+    Disposable.destroy(
+        this.`bytes`,
+        this.`isJson`,
+        this.`isEmpty`,
+        this.`nextOffset`,
+        this.`upToDate`,
+        this.`streamClosed`,
+        this.`cursor`,
+        this.`status`
+    )
+    }
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypePiece: FfiConverterRustBuffer<Piece> {
+    override fun read(buf: ByteBuffer): Piece {
+        return Piece(
+            FfiConverterTypeFfiBytes.read(buf),
+            FfiConverterBoolean.read(buf),
+            FfiConverterBoolean.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterBoolean.read(buf),
+            FfiConverterBoolean.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterUShort.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: Piece) = (
+            FfiConverterTypeFfiBytes.allocationSize(value.`bytes`) +
+            FfiConverterBoolean.allocationSize(value.`isJson`) +
+            FfiConverterBoolean.allocationSize(value.`isEmpty`) +
+            FfiConverterString.allocationSize(value.`nextOffset`) +
+            FfiConverterBoolean.allocationSize(value.`upToDate`) +
+            FfiConverterBoolean.allocationSize(value.`streamClosed`) +
+            FfiConverterOptionalString.allocationSize(value.`cursor`) +
+            FfiConverterUShort.allocationSize(value.`status`)
+    )
+
+    override fun write(value: Piece, buf: ByteBuffer) {
+            FfiConverterTypeFfiBytes.write(value.`bytes`, buf)
+            FfiConverterBoolean.write(value.`isJson`, buf)
+            FfiConverterBoolean.write(value.`isEmpty`, buf)
+            FfiConverterString.write(value.`nextOffset`, buf)
+            FfiConverterBoolean.write(value.`upToDate`, buf)
+            FfiConverterBoolean.write(value.`streamClosed`, buf)
+            FfiConverterOptionalString.write(value.`cursor`, buf)
+            FfiConverterUShort.write(value.`status`, buf)
     }
 }
 
@@ -7366,6 +8396,53 @@ public object FfiConverterTypeServerSettings: FfiConverterRustBuffer<ServerSetti
             FfiConverterOptionalString.write(value.`dataDir`, buf)
             FfiConverterOptionalString.write(value.`prefix`, buf)
             FfiConverterOptionalULong.write(value.`longPollTimeoutMs`, buf)
+    }
+}
+
+
+
+/**
+ * A server-sent event.
+ */
+data class SseEvent (
+    /**
+     * Its type.
+     */
+    val `eventType`: kotlin.String
+    ,
+    /**
+     * Its payload.
+     */
+    val `data`: kotlin.String
+
+){
+
+
+
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+public object FfiConverterTypeSseEvent: FfiConverterRustBuffer<SseEvent> {
+    override fun read(buf: ByteBuffer): SseEvent {
+        return SseEvent(
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: SseEvent) = (
+            FfiConverterString.allocationSize(value.`eventType`) +
+            FfiConverterString.allocationSize(value.`data`)
+    )
+
+    override fun write(value: SseEvent, buf: ByteBuffer) {
+            FfiConverterString.write(value.`eventType`, buf)
+            FfiConverterString.write(value.`data`, buf)
     }
 }
 
@@ -8464,6 +9541,25 @@ sealed class ProviderException: kotlin.Exception() {
             get() = "reason=${ `reason` }"
     }
 
+    /**
+     * It raised an exception, which the host keeps.
+     */
+    class Raised(
+
+        /**
+         * Its words.
+         */
+        val `reason`: kotlin.String,
+
+        /**
+         * What the host finds the exception by.
+         */
+        val `number`: kotlin.ULong
+        ) : ProviderException() {
+        override val message
+            get() = "reason=${ `reason` }, number=${ `number` }"
+    }
+
 
 
 
@@ -8486,6 +9582,10 @@ public object FfiConverterTypeProviderError : FfiConverterRustBuffer<ProviderExc
             1 -> ProviderException.Failed(
                 FfiConverterString.read(buf),
                 )
+            2 -> ProviderException.Raised(
+                FfiConverterString.read(buf),
+                FfiConverterULong.read(buf),
+                )
             else -> throw RuntimeException("invalid error enum value, something is very wrong!!")
         }
     }
@@ -8497,6 +9597,12 @@ public object FfiConverterTypeProviderError : FfiConverterRustBuffer<ProviderExc
                 4UL
                 + FfiConverterString.allocationSize(value.`reason`)
             )
+            is ProviderException.Raised -> (
+                // Add the size for the Int that specifies the variant plus the size needed for all fields
+                4UL
+                + FfiConverterString.allocationSize(value.`reason`)
+                + FfiConverterULong.allocationSize(value.`number`)
+            )
         }
     }
 
@@ -8505,6 +9611,12 @@ public object FfiConverterTypeProviderError : FfiConverterRustBuffer<ProviderExc
             is ProviderException.Failed -> {
                 buf.putInt(1)
                 FfiConverterString.write(value.`reason`, buf)
+                Unit
+            }
+            is ProviderException.Raised -> {
+                buf.putInt(2)
+                FfiConverterString.write(value.`reason`, buf)
+                FfiConverterULong.write(value.`number`, buf)
                 Unit
             }
         }.let { /* this makes the `when` an expression, which ensures it is exhaustive */ }
@@ -8870,6 +9982,38 @@ public object FfiConverterOptionalTypeValueProvider: FfiConverterRustBuffer<Valu
 /**
  * @suppress
  */
+public object FfiConverterOptionalTypeAcknowledgement: FfiConverterRustBuffer<Acknowledgement?> {
+    override fun read(buf: ByteBuffer): Acknowledgement? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterTypeAcknowledgement.read(buf)
+    }
+
+    override fun allocationSize(value: Acknowledgement?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterTypeAcknowledgement.allocationSize(value)
+        }
+    }
+
+    override fun write(value: Acknowledgement?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterTypeAcknowledgement.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
 public object FfiConverterOptionalTypeBatch: FfiConverterRustBuffer<Batch?> {
     override fun read(buf: ByteBuffer): Batch? {
         if (buf.get().toInt() == 0) {
@@ -8902,6 +10046,38 @@ public object FfiConverterOptionalTypeBatch: FfiConverterRustBuffer<Batch?> {
 /**
  * @suppress
  */
+public object FfiConverterOptionalTypePiece: FfiConverterRustBuffer<Piece?> {
+    override fun read(buf: ByteBuffer): Piece? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterTypePiece.read(buf)
+    }
+
+    override fun allocationSize(value: Piece?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterTypePiece.allocationSize(value)
+        }
+    }
+
+    override fun write(value: Piece?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterTypePiece.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
 public object FfiConverterOptionalTypeRetrySettings: FfiConverterRustBuffer<RetrySettings?> {
     override fun read(buf: ByteBuffer): RetrySettings? {
         if (buf.get().toInt() == 0) {
@@ -8924,6 +10100,38 @@ public object FfiConverterOptionalTypeRetrySettings: FfiConverterRustBuffer<Retr
         } else {
             buf.put(1)
             FfiConverterTypeRetrySettings.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+public object FfiConverterOptionalTypeSseEvent: FfiConverterRustBuffer<SseEvent?> {
+    override fun read(buf: ByteBuffer): SseEvent? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterTypeSseEvent.read(buf)
+    }
+
+    override fun allocationSize(value: SseEvent?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterTypeSseEvent.allocationSize(value)
+        }
+    }
+
+    override fun write(value: SseEvent?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterTypeSseEvent.write(value, buf)
         }
     }
 }
@@ -9023,5 +10231,33 @@ public object FfiConverterSequenceTypeNameValue: FfiConverterRustBuffer<List<Nam
         CoreException.ErrorHandler,
     )
     }
+
+        /**
+         * The code of a refusal of which only the status is known, spelt as in the conformance kit.
+         */ fun `codeOfStatus`(`status`: kotlin.UShort): kotlin.String {
+            return FfiConverterString.lift(
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_durable_streams_ffi_fn_func_code_of_status(
+
+
+        FfiConverterUShort.lower(`status`),_status)
+}
+    )
+    }
+
+
+        /**
+         * Whether an answer of this status says "not now" rather than "no".
+         */ fun `isTransientStatus`(`status`: kotlin.UShort): kotlin.Boolean {
+            return FfiConverterBoolean.lift(
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_durable_streams_ffi_fn_func_is_transient_status(
+
+
+        FfiConverterUShort.lower(`status`),_status)
+}
+    )
+    }
+
 
 
