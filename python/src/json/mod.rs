@@ -5,5 +5,5 @@
 
 pub(crate) mod decode;
 pub(crate) mod encode;
-mod number;
-mod text;
+
+use durable_streams_bindings::json::{number, text};

@@ -1,25 +1,29 @@
 //! The text inside JSON strings.
 
 /// A string after its escapes were resolved.
-pub(super) struct Unescaped {
+#[derive(Debug, PartialEq, Eq)]
+pub struct Unescaped {
     /// Length of the source, closing quote included. Units: bytes.
-    pub(super) length: usize,
-    /// Half a surrogate pair is in it, which `json.loads` lets pass; it stands in the result
-    /// as three bytes that strict UTF-8 refuses.
-    pub(super) has_lone_surrogate: bool,
+    pub length: usize,
+    /// Half a surrogate pair is in it, which some hosts let pass; it stands in the result as
+    /// three bytes that strict UTF-8 refuses.
+    pub has_lone_surrogate: bool,
 }
 
 /// What is wrong with a string.
-pub(super) struct Invalid {
-    pub(super) at: usize,
-    pub(super) what: &'static str,
+#[derive(Debug)]
+pub struct Invalid {
+    /// Where. Units: bytes from the start.
+    pub at: usize,
+    /// What people read.
+    pub what: &'static str,
 }
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGHS: u64 = 0x8080_8080_8080_8080;
 
 /// Where the first quote, backslash or control character is; the length if there is none.
-pub(super) fn special(data: &[u8]) -> usize {
+pub fn special(data: &[u8]) -> usize {
     let (words, _) = data.as_chunks::<8>();
     for (index, word) in words.iter().enumerate() {
         let word = u64::from_le_bytes(*word);
@@ -46,7 +50,8 @@ const fn is_special(byte: u8) -> bool {
 
 /// Resolves the escapes of the string at the start of `data`, which begins behind its first
 /// quote.
-pub(super) fn unescape(data: &[u8], out: &mut Vec<u8>) -> Result<Unescaped, Invalid> {
+/// Errors: what is wrong, and where.
+pub fn unescape(data: &[u8], out: &mut Vec<u8>) -> Result<Unescaped, Invalid> {
     let mut at = 0;
     let mut has_lone_surrogate = false;
     loop {
@@ -112,7 +117,7 @@ fn push(point: u32, out: &mut Vec<u8>) -> bool {
 }
 
 /// Writes text the way it stands between quotes.
-pub(super) fn escape(text: &[u8], out: &mut Vec<u8>) {
+pub fn escape(text: &[u8], out: &mut Vec<u8>) {
     let mut rest = text;
     loop {
         let length = special(rest);
@@ -131,7 +136,7 @@ pub(super) fn escape(text: &[u8], out: &mut Vec<u8>) {
 }
 
 /// The same for little-endian UTF-16 that may hold halves of surrogate pairs.
-pub(super) fn escape_utf16(text: &[u8], out: &mut Vec<u8>) {
+pub fn escape_utf16(text: &[u8], out: &mut Vec<u8>) {
     let (units, _) = text.as_chunks::<2>();
     for unit in char::decode_utf16(units.iter().map(|unit| u16::from_le_bytes(*unit))) {
         match unit {
@@ -143,4 +148,33 @@ pub(super) fn escape_utf16(text: &[u8], out: &mut Vec<u8>) {
 
 fn push_escape(unit: u16, out: &mut Vec<u8>) {
     out.extend_from_slice(format!("\\u{unit:04x}").as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_escaped_comes_back() {
+        for text in ["", "plain, and longer than eight bytes", "a\"b\\c\n\r\t\u{1}\u{1f}/", "ä€🦀"] {
+            let mut quoted = Vec::new();
+            escape(text.as_bytes(), &mut quoted);
+            assert_eq!(special(&quoted), quoted.iter().position(|&byte| is_special(byte)).unwrap_or(quoted.len()));
+            quoted.push(b'"');
+            let mut back = Vec::new();
+            let unescaped = unescape(&quoted, &mut back).expect("a string");
+            assert_eq!(unescaped, Unescaped { length: quoted.len(), has_lone_surrogate: false });
+            assert_eq!(back, text.as_bytes());
+        }
+    }
+
+    #[test]
+    fn pairs_become_one_character_and_halves_are_told() {
+        let mut out = Vec::new();
+        assert!(!unescape(br#"\ud83e\udd80""#, &mut out).expect("a pair").has_lone_surrogate);
+        assert_eq!(out, "🦀".as_bytes());
+        assert!(unescape(br#"\ud83e""#, &mut out).expect("half a pair").has_lone_surrogate);
+        assert!(unescape(br#"\x""#, &mut out).is_err());
+        assert!(unescape(b"no end", &mut out).is_err());
+    }
 }

@@ -1,8 +1,8 @@
 //! JSON numbers.
 
-/// A number as Python holds it.
-#[derive(Debug, PartialEq)]
-pub(super) enum Number {
+/// A number as hosts hold it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Number {
     /// An integer of 64 bits.
     Int(i64),
     /// With a fraction or an exponent.
@@ -22,7 +22,7 @@ const EXACT_INTEGER: u64 = 1 << 53;
 const MAX_DIGITS: usize = 18;
 
 /// The number at the start of `data` and its length; nothing if there is none.
-pub(super) fn number(data: &[u8]) -> Option<(Number, usize)> {
+pub fn number(data: &[u8]) -> Option<(Number, usize)> {
     let is_negative = data.first() == Some(&b'-');
     let start = usize::from(is_negative);
     let mut digits = Digits::default();
@@ -102,5 +102,28 @@ impl Digits {
         }
         self.count += length;
         length
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_read_as_the_standard_library_reads_them() {
+        for text in ["0.1", "-0.0", "1e3", "123456789.125", "2.5e-320", "1e400", "9007199254740993.0", "1E+2"] {
+            let value: f64 = text.parse().expect("a number");
+            assert_eq!(number(text.as_bytes()), Some((Number::Float(value), text.len())), "{text}");
+        }
+        assert_eq!(number(b"-17,"), Some((Number::Int(-17), 3)));
+        assert_eq!(number(b"9223372036854775807"), Some((Number::Int(i64::MAX), 19)));
+        assert_eq!(number(b"9223372036854775808"), Some((Number::Large, 19)));
+    }
+
+    #[test]
+    fn what_is_no_number_is_none() {
+        for text in ["", "-", "01", "1.", "1.e3", "1e", ".5", "+1"] {
+            assert_eq!(number(text.as_bytes()), None, "{text}");
+        }
     }
 }
