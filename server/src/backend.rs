@@ -7,7 +7,6 @@ use std::{
 
 use bytes::Bytes;
 use http::{Request, StatusCode};
-use hyper::body::Incoming;
 
 use crate::{
     engine::{Engine, EngineOptions},
@@ -15,6 +14,7 @@ use crate::{
         HttpOptions,
         answer::{self, Answer},
         body::Body,
+        request_body::RequestBody,
         service::{ControlApi, ControlFuture},
         upload,
     },
@@ -159,7 +159,7 @@ struct Control {
 const MAX_CONTROL_BODY: u64 = 1024 * 1024;
 
 impl ControlApi for Control {
-    fn handle(&self, origin: String, request: Request<Incoming>) -> ControlFuture {
+    fn handle(&self, origin: String, request: Request<RequestBody>) -> ControlFuture {
         let (subscriptions, root) = (self.subscriptions.clone(), self.root.clone());
         Box::pin(async move {
             let (request, body) = request.into_parts();

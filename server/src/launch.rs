@@ -215,7 +215,7 @@ fn check(routes: &[RoutePlan]) -> Result<(), StartError> {
     Ok(())
 }
 
-fn check_http(http: &HttpOptions) -> Result<(), StartError> {
+pub(crate) fn check_http(http: &HttpOptions) -> Result<(), StartError> {
     if !http.prefix.starts_with('/') || !http.prefix.ends_with('/') {
         return Err(StartError::Setting(format!("the prefix {:?} must start and end with a slash", http.prefix)));
     }
@@ -288,7 +288,7 @@ async fn open_streams(
 }
 
 /// The host part of a URL under which this machine reaches a listening address.
-fn url_host(host: &str) -> String {
+pub(crate) fn url_host(host: &str) -> String {
     match host {
         "0.0.0.0" | "" => "127.0.0.1".to_owned(),
         "::" | "[::]" => "[::1]".to_owned(),

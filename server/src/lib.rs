@@ -9,6 +9,7 @@
 mod backend;
 #[cfg(feature = "bin")]
 pub mod config;
+pub mod embedded;
 pub mod engine;
 #[cfg(feature = "fuzz")]
 #[doc(hidden)]

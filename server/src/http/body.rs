@@ -40,6 +40,26 @@ pub(crate) struct Parts {
     left: u64,
 }
 
+impl Parts {
+    /// Pieces that are sent in this order.
+    pub(crate) fn new(pieces: Vec<Bytes>) -> Self {
+        let left = pieces.iter().map(|piece| piece.len() as u64).sum();
+        Self { pieces: pieces.into_iter(), left }
+    }
+
+    /// The next piece.
+    pub(super) fn next(&mut self) -> Option<Bytes> {
+        let piece = self.pieces.next()?;
+        self.left -= piece.remaining() as u64;
+        Some(piece)
+    }
+
+    /// Length of the pieces still to come. Units: bytes.
+    pub(super) const fn left(&self) -> u64 {
+        self.left
+    }
+}
+
 impl Body {
     /// A body of one piece.
     pub(crate) fn full(bytes: impl Into<Bytes>) -> Self {
@@ -52,10 +72,7 @@ impl Body {
         match pieces.len() {
             0 => Self::Empty,
             1 => pieces.pop().map_or(Self::Empty, Self::full),
-            _ => {
-                let left = pieces.iter().map(|piece| piece.len() as u64).sum();
-                Self::Parts(Parts { pieces: pieces.into_iter(), left })
-            }
+            _ => Self::Parts(Parts::new(pieces)),
         }
     }
 
@@ -118,11 +135,7 @@ impl http_body::Body for Body {
                 *this = Self::Empty;
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
-            Self::Parts(parts) => {
-                let Some(piece) = parts.pieces.next() else { return Poll::Ready(None) };
-                parts.left -= piece.remaining() as u64;
-                Poll::Ready(Some(Ok(Frame::data(piece))))
-            }
+            Self::Parts(parts) => Poll::Ready(parts.next().map(|piece| Ok(Frame::data(piece)))),
             Self::Sse(events) => events.poll_event(cx).map(|event| event.map(|bytes| Ok(Frame::data(bytes)))),
             Self::Other(body) => body.as_mut().poll_frame(cx),
         }

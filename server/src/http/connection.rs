@@ -25,7 +25,9 @@ use tokio::{
     time::Instant,
 };
 
-use super::{answer::Answer, listener::Ticket, live, origin::Peer, service::Dropped, site::Site};
+use super::{
+    answer::Answer, listener::Ticket, live, origin::Peer, request_body::RequestBody, service::Dropped, site::Site,
+};
 
 /// How far the server has got in stopping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,7 +148,15 @@ pub(super) fn transition(shared: Shared, next: Transition) {
             tokio::spawn(general(socket, unread, may_take_live, shared));
         }
         Transition::Live { socket, head } => {
-            tokio::spawn(live::serve(socket, head, shared));
+            let mut stop = shared.stop.clone();
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = live::serve(socket, head, shared) => {}
+                    // One of several sockets of an engine was closed: the engine goes on, so
+                    // nothing else would wake this reader.
+                    _ = stop.wait_for(|phase| *phase == Phase::Killed) => {}
+                }
+            });
         }
     }
 }
@@ -213,7 +223,7 @@ fn h1<S: Socket>(
         if !request.body().is_end_stream() {
             connection.had_body.store(true, Ordering::Relaxed);
         }
-        async move { site.handle(&connection, request).await }
+        async move { site.handle(&connection, request.map(RequestBody::Wire)).await }
     });
     // Without pipeline_flush, which would copy large bodies into one buffer first.
     http1::Builder::new().half_close(half_close).auto_date_header(true).serve_connection(TokioIo::new(wire), service)
@@ -224,7 +234,7 @@ async fn serve_h2<S: Socket>(wire: Wire<S>, shared: Shared) {
     let service = service_fn(move |request: http::Request<Incoming>| {
         let (site, connection) = (site.clone(), connection.clone());
         connection.note_request();
-        async move { site.handle(&connection, request).await }
+        async move { site.handle(&connection, request.map(RequestBody::Wire)).await }
     });
     let served = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())

@@ -6,14 +6,15 @@ use std::{collections::HashMap, time::Duration};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderValue, Method, Request, StatusCode, header};
-use hyper::body::Incoming;
 use parking_lot::Mutex;
 use serde::Deserialize;
 
 use super::{
     answer::{self, Answer},
     body::Body,
-    clock, upload,
+    clock,
+    request_body::RequestBody,
+    upload,
 };
 
 /// The faults waiting for a request.
@@ -98,7 +99,7 @@ impl Faults {
     }
 
     /// Answers a request to the control path.
-    pub(crate) async fn control(&self, request: Request<Incoming>) -> Answer {
+    pub(crate) async fn control(&self, request: Request<RequestBody>) -> Answer {
         match *request.method() {
             Method::DELETE => self.clear(),
             Method::POST => {
@@ -118,7 +119,7 @@ impl Faults {
     }
 
     /// What happens to this request. Waits, if the fault says so.
-    pub(crate) async fn meet(&self, request: &Request<Incoming>) -> Verdict {
+    pub(crate) async fn meet(&self, request: &Request<RequestBody>) -> Verdict {
         let Some(fault) = self.take(request) else { return Verdict::Continue(Change::default()) };
         if let Some(delay) = fault.delay_ms.filter(|delay| *delay > 0) {
             let jitter = clock::entropy() % (fault.jitter_ms + 1);
@@ -142,7 +143,7 @@ impl Faults {
     }
 
     /// Uses up one hit of the fault that waits for this request.
-    fn take(&self, request: &Request<Incoming>) -> Option<Fault> {
+    fn take(&self, request: &Request<RequestBody>) -> Option<Fault> {
         let mut by_path = self.by_path.lock();
         let fault = by_path.get_mut(request.uri().path())?;
         if fault.method.as_ref().is_some_and(|method| !method.eq_ignore_ascii_case(request.method().as_str())) {

@@ -16,7 +16,6 @@ use durable_streams_protocol::{
     headers::{CORS_ALLOW_HEADERS, CORS_EXPOSE_HEADERS},
 };
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header, request::Parts};
-use hyper::body::Incoming;
 
 use super::{
     answer::{self, Answer},
@@ -25,6 +24,7 @@ use super::{
     faults::{Faults, Verdict},
     origin::OriginPolicy,
     read,
+    request_body::RequestBody,
     sse::FrameCache,
     write,
 };
@@ -112,7 +112,7 @@ pub enum CorsPolicy {
 /// Answers requests to `<root>/__ds/...`.
 pub(crate) trait ControlApi: Send + Sync + 'static {
     /// Answers one request. `origin` is the public origin, such as `http://127.0.0.1:4437`.
-    fn handle(&self, origin: String, request: Request<Incoming>) -> ControlFuture;
+    fn handle(&self, origin: String, request: Request<RequestBody>) -> ControlFuture;
 }
 
 /// What a [`ControlApi`] answers with.
@@ -170,6 +170,11 @@ impl Service {
         &self.engine
     }
 
+    /// The settings.
+    pub(crate) const fn options(&self) -> &HttpOptions {
+        &self.options
+    }
+
     /// Number of long-polls and SSE responses under way.
     pub(crate) fn live_readers(&self) -> usize {
         self.live_readers.load(Ordering::Relaxed)
@@ -190,7 +195,7 @@ impl Service {
     pub(crate) async fn handle(
         &self,
         connection: &Arc<Connection>,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
     ) -> Result<Answer, Dropped> {
         // Only a list of origins needs the request's own.
         let origin = match &self.options.cors {
@@ -237,7 +242,7 @@ impl Service {
     async fn route(
         &self,
         connection: &Arc<Connection>,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
     ) -> (Operation, Result<Answer, Dropped>) {
         let path = request.uri().path();
         if request.method() == Method::OPTIONS {
@@ -278,7 +283,7 @@ impl Service {
         &self,
         connection: &Arc<Connection>,
         path: StreamPath,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
     ) -> (Operation, Answer) {
         match *request.method() {
             Method::GET => read::get(self, connection, path, &request.into_parts().0, None).await,
@@ -298,7 +303,7 @@ impl Service {
         &self,
         connection: &Arc<Connection>,
         path: StreamPath,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
     ) -> (Operation, Result<Answer, Dropped>) {
         match self.faults.meet(&request).await {
             Verdict::Drop => (Operation::Other, Err(Dropped)),
@@ -319,7 +324,7 @@ impl Service {
         }
     }
 
-    async fn control(&self, origin: String, request: Request<Incoming>) -> Answer {
+    async fn control(&self, origin: String, request: Request<RequestBody>) -> Answer {
         match &self.control {
             Some(control) => control.handle(origin, request).await,
             None => answer::json(

@@ -3,13 +3,13 @@
 use std::sync::{Arc, OnceLock};
 
 use http::{HeaderValue, Request, StatusCode, header};
-use hyper::body::Incoming;
 
 use super::{
     answer::{self, Answer},
     body::Body,
     connection::Connection,
     matcher::Matcher,
+    request_body::RequestBody,
     service::{Dropped, Service, set_security_headers},
     upstream::{ForwardAuth, Upstream},
 };
@@ -66,7 +66,7 @@ pub(crate) enum Action {
 /// What became of a request.
 enum Outcome {
     Answered(Result<Answer, Dropped>),
-    Passed(Request<Incoming>),
+    Passed(Request<RequestBody>),
 }
 
 impl Site {
@@ -89,7 +89,7 @@ impl Site {
     pub(crate) async fn handle(
         &self,
         connection: &Arc<Connection>,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
     ) -> Result<Answer, Dropped> {
         let Some(hosts) = self.hosts.get() else { return Ok(recovering(request.uri().path())) };
         if let Some(service) = self.only_streams() {
@@ -102,7 +102,7 @@ impl Site {
 async fn route(
     hosts: &[VirtualHost],
     connection: &Arc<Connection>,
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
 ) -> Result<Answer, Dropped> {
     let name = host_of(&request);
     let named = hosts.iter().find(|host| host.name.is_some() && host.name == name);
@@ -133,7 +133,7 @@ fn first_streams(routes: &[Route]) -> Option<&Service> {
 }
 
 /// The host a request names, lower case, without its port.
-fn host_of(request: &Request<Incoming>) -> Option<String> {
+fn host_of(request: &Request<RequestBody>) -> Option<String> {
     let host = match request.uri().host() {
         Some(host) => host,
         None => request.headers().get(header::HOST)?.to_str().ok()?,
@@ -145,7 +145,7 @@ fn host_of(request: &Request<Incoming>) -> Option<String> {
     Some(bare.to_ascii_lowercase())
 }
 
-async fn try_routes(routes: &[Route], connection: &Arc<Connection>, mut request: Request<Incoming>) -> Outcome {
+async fn try_routes(routes: &[Route], connection: &Arc<Connection>, mut request: Request<RequestBody>) -> Outcome {
     for Route { matcher, action } in routes {
         if matcher.as_ref().is_some_and(|matcher| !matcher.matches(&request)) {
             continue;

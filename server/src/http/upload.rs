@@ -9,8 +9,10 @@ use std::{
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::{Version, header, request::Parts};
-use hyper::body::{Body as _, Incoming};
+use http_body::Body as _;
 use tokio::time::timeout;
+
+use super::request_body::RequestBody;
 
 /// How long a client may pause within a body.
 const PAUSE: Duration = Duration::from_secs(30);
@@ -38,7 +40,7 @@ pub(crate) enum UploadError {
 
 /// Reads a body to its end.
 /// Units: `limit` in bytes, inclusive.
-pub(crate) async fn collect(body: Incoming, request: &Parts, limit: u64) -> Result<Bytes, UploadError> {
+pub(crate) async fn collect(body: RequestBody, request: &Parts, limit: u64) -> Result<Bytes, UploadError> {
     let mut body = Pieces { body, is_multiplexed: request.version == Version::HTTP_2 };
     let announced = body.body.size_hint().exact();
     if announced.is_some_and(|len| len > limit) {
@@ -76,7 +78,7 @@ fn detached(piece: Bytes) -> Bytes {
 
 /// A body, piece by piece.
 struct Pieces {
-    body: Incoming,
+    body: RequestBody,
     /// HTTP/2: nobody but a timer looks again at a body that stalls.
     is_multiplexed: bool,
 }

@@ -15,13 +15,14 @@ use super::{
     answer::{self, Answer},
     body::{Body, BodyError},
     origin::Peer,
+    request_body::RequestBody,
 };
 
 /// A server reached over plain HTTP.
 #[derive(Debug, Clone)]
 pub(crate) struct Upstream {
     authority: Authority,
-    client: Client<HttpConnector, Either<Incoming, Empty<Bytes>>>,
+    client: Client<HttpConnector, Either<RequestBody, Empty<Bytes>>>,
 }
 
 /// Asks an upstream whether a request may pass.
@@ -54,7 +55,7 @@ impl Upstream {
     }
 
     /// Passes a request on and its answer back.
-    pub(crate) async fn proxy(&self, peer: &Peer, request: Request<Incoming>) -> Answer {
+    pub(crate) async fn proxy(&self, peer: &Peer, request: Request<RequestBody>) -> Answer {
         let (mut parts, body) = request.into_parts();
         let target = self.uri(parts.uri.path_and_query().cloned());
         forwarded(&mut parts.headers, peer, &parts.uri);

@@ -8,13 +8,13 @@ use durable_streams_protocol::{
     produce::decide::{ProducerClaim, ProducerState},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header, request::Parts};
-use hyper::body::Incoming;
 
 use super::{
     answer::{self, Answer},
     body::Body,
     origin::Peer,
     refusal,
+    request_body::RequestBody,
     service::Service,
     upload,
 };
@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Answers PUT.
-pub(crate) async fn create(service: &Service, peer: Peer, path: StreamPath, request: Request<Incoming>) -> Answer {
+pub(crate) async fn create(service: &Service, peer: Peer, path: StreamPath, request: Request<RequestBody>) -> Answer {
     let (request, body) = request.into_parts();
     let body = upload::collect(body, &request, service.options.max_body_bytes).await;
     let plan = match create_request(&request.headers) {
@@ -107,7 +107,7 @@ fn location(service: &Service, peer: &Peer, request: &Parts) -> String {
 }
 
 /// Answers POST: append, close, or both.
-pub(crate) async fn append(service: &Service, path: StreamPath, request: Request<Incoming>) -> (Operation, Answer) {
+pub(crate) async fn append(service: &Service, path: StreamPath, request: Request<RequestBody>) -> (Operation, Answer) {
     let (request, body) = request.into_parts();
     let map = &request.headers;
     let close = headers::is_true(map, &headers::STREAM_CLOSED);

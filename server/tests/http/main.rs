@@ -8,6 +8,7 @@ mod caching;
 mod client;
 mod common;
 mod create;
+mod embedded;
 mod live;
 mod reading;
 mod service;
