@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use durable_streams::{
-    ErrorCode,
+    ErrorCode, Offset,
     protocol::{content_type, headers, query, sse::control},
 };
 use http::HeaderName;
@@ -35,9 +35,17 @@ pub fn protocol_words() -> BTreeMap<String, String> {
         ("SSE_CURSOR_FIELD", control::CURSOR_FIELD),
         ("SSE_CLOSED_FIELD", control::CLOSED_FIELD),
         ("JSON_CONTENT_TYPE", content_type::JSON),
+        ("TEXT_CONTENT_TYPES", content_type::TEXT_FAMILY),
+        ("BEGINNING", Offset::Beginning.to_query_value()),
     ];
     let headers = headers.iter().map(|(key, name)| ((*key).to_owned(), spelled(name)));
     headers.chain(words.map(|(key, word)| (key.to_owned(), word.to_owned()))).collect()
+}
+
+/// Names of the query parameters that only the protocol sets.
+#[napi]
+pub fn protocol_params() -> Vec<&'static str> {
+    query::RESERVED.to_vec()
 }
 
 /// Every code a [`Rejection`](crate::error::Rejection) can carry.

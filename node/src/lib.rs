@@ -3,7 +3,7 @@
 //!
 //! What it is not: the API that users see. That is the TypeScript in `node/client/src`,
 //! which this addon serves; what passes between the two is declared in
-//! `node/client/src/native.d.ts`.
+//! `node/client/src/native.ts`.
 //!
 //! Classes have the same name on both sides: napi-derive connects an `impl` block to a
 //! renamed class only if it happens to expand after the class.
@@ -20,5 +20,6 @@ pub mod js_loop;
 pub mod payload;
 pub mod producer;
 pub mod reader;
+pub mod rules;
 pub mod stream;
 pub mod transport;

@@ -188,6 +188,27 @@ impl NativeProducer {
         }
     }
 
+    /// Takes one message and resolves when the server has stored it. Whoever waits for it is
+    /// told what went wrong with it.
+    #[napi]
+    pub fn append_acknowledged(
+        &self,
+        env: Env,
+        data: &[u8],
+        cancel: Option<&Cancel>,
+    ) -> napi::Result<Unknown<'static>> {
+        // Taken at once, in the order of the calls, and kept in flight by the promise.
+        let receipt = self.producer().and_then(|producer| {
+            let receipt = producer.append_with_receipt(data)?;
+            Ok((producer, receipt))
+        });
+        let stored = async move {
+            let (_producer, receipt) = receipt?;
+            receipt.acknowledged().await.map(BatchAnswer::from)
+        };
+        self.link.start(env, stored, cancel)
+    }
+
     /// Messages of the last chunk that were not taken.
     #[napi]
     pub fn take_refused(&self) -> Vec<Rejection> {
@@ -289,12 +310,18 @@ impl NativeProducer {
     /// What the server said to the newest batch it acknowledged.
     #[napi]
     pub fn last_acknowledged(&self) -> Option<BatchAnswer> {
-        let Acknowledged { offset, duplicate, epoch, seq } = self.inner.lock().as_ref()?.last_acknowledged()?;
-        Some(BatchAnswer { offset, duplicate, epoch: number(epoch), seq: number(seq) })
+        self.inner.lock().as_ref()?.last_acknowledged().map(BatchAnswer::from)
     }
 
     fn producer(&self) -> Result<Producer, ErrorInfo> {
         self.inner.lock().clone().ok_or_else(abandoned)
+    }
+}
+
+impl From<Acknowledged> for BatchAnswer {
+    fn from(acknowledged: Acknowledged) -> Self {
+        let Acknowledged { offset, duplicate, epoch, seq } = acknowledged;
+        Self { offset, duplicate, epoch: number(epoch), seq: number(seq) }
     }
 }
 

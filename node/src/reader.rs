@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use durable_streams::reader::Batch;
-use durable_streams_bindings::reader::{ReadConfig, Reader, live_mode};
+use durable_streams_bindings::reader::{ReadConfig, Reader, SseFallbackNumbers, live_mode};
 use napi::{Env, bindgen_prelude::Unknown};
 use napi_derive::napi;
 
@@ -12,7 +12,7 @@ use crate::{
     error::thrown,
     js_loop::Link,
     payload::Payload,
-    stream::{NativeStream, RetrySettings},
+    stream::{NativeStream, RetrySettings, count},
 };
 
 /// Settings of a read.
@@ -37,6 +37,31 @@ pub struct ReadSettings {
     pub timeout_ms: Option<f64>,
     /// How requests are repeated.
     pub retry: RetrySettings,
+    /// Bound of one batch of a byte stream. Units: bytes.
+    pub max_batch_bytes: Option<f64>,
+    /// When server-sent events give way to long-poll.
+    pub sse_fallback: SseFallbackSettings,
+}
+
+/// When server-sent events give way to long-poll; absent numbers keep the core's rule.
+#[napi(object, object_to_js = false)]
+#[derive(Debug, Clone, Copy)]
+pub struct SseFallbackSettings {
+    /// An answer that ends sooner, without progress, counts as short. Units: ms.
+    pub min_connection_ms: Option<f64>,
+    /// So many short ones in a row are the last.
+    pub max_short_connections: Option<f64>,
+    /// Where waits between short ones begin. Units: ms.
+    pub base_delay_ms: Option<f64>,
+    /// Upper bound of every wait. Units: ms.
+    pub max_delay_ms: Option<f64>,
+}
+
+impl From<SseFallbackSettings> for SseFallbackNumbers {
+    fn from(settings: SseFallbackSettings) -> Self {
+        let SseFallbackSettings { min_connection_ms, max_short_connections, base_delay_ms, max_delay_ms } = settings;
+        Self { min_connection_ms, max_short_connections, base_delay_ms, max_delay_ms }
+    }
 }
 
 /// One batch. `data` is a string on a JSON stream, else a `Uint8Array`.
@@ -86,9 +111,14 @@ impl NativeStream {
                 headers: settings.headers,
                 params: settings.params,
                 timeout_ms: settings.timeout_ms,
-                max_batch_bytes: None,
+                max_batch_bytes: settings
+                    .max_batch_bytes
+                    .map(|bytes| count("maxBatchBytes", bytes))
+                    .transpose()?
+                    .map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
                 read_ahead: None,
                 retry: Some(settings.retry.into()),
+                sse_fallback: settings.sse_fallback.into(),
             };
             Reader::open(&self.inner, config)
         };
@@ -111,6 +141,18 @@ impl NativeReader {
     pub fn opened(&self, env: Env, cancel: Option<&Cancel>) -> napi::Result<Unknown<'static>> {
         let reader = self.inner.clone();
         self.link.start(env, async move { reader.opened().await }, cancel)
+    }
+
+    /// Why the read went from server-sent events to long-poll, if it did.
+    #[napi]
+    pub fn sse_given_up(&self) -> Option<&'static str> {
+        self.inner.sse_given_up()
+    }
+
+    /// Where to resume, as of the last batch.
+    #[napi]
+    pub fn offset(&self) -> String {
+        self.inner.state().offset
     }
 
     /// Status of the latest answer; 0 before the first.

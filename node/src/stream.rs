@@ -88,6 +88,8 @@ pub struct CreateSettings {
     pub fork_offset: Option<String>,
     /// How far into the unit at the fork offset.
     pub fork_sub_offset: Option<f64>,
+    /// Headers of this request.
+    pub headers: Vec<(String, String)>,
 }
 
 /// Settings of an append.
@@ -108,6 +110,20 @@ pub struct AppendSettings {
     pub producer_epoch: Option<f64>,
     /// Producer sequence number.
     pub producer_seq: Option<f64>,
+    /// Headers of this request.
+    pub headers: Vec<(String, String)>,
+}
+
+/// Settings of a close.
+#[napi(object, object_to_js = false)]
+#[derive(Debug)]
+pub struct CloseSettings {
+    /// Whether the last message is a structured value as JSON text.
+    pub is_value: bool,
+    /// Content type, instead of the handle's.
+    pub content_type: Option<String>,
+    /// Headers of this request.
+    pub headers: Vec<(String, String)>,
 }
 
 /// What the server said to an operation; fields an operation does not know are absent.
@@ -221,7 +237,7 @@ impl NativeStream {
                 .map(|value| count("forkSubOffset", value))
                 .transpose()
                 .map_err(|info| thrown(&info))?,
-            headers: Vec::new(),
+            headers: settings.headers,
         };
         self.link.start(env, async move { stream.create(config).await.map(StreamAnswer::from) }, cancel)
     }
@@ -239,7 +255,8 @@ impl NativeStream {
         let message = if settings.is_value { Message::Value(data) } else { Message::Text(data) };
         let config = append_config(settings).map_err(|info| thrown(&info))?;
         let stream = self.inner.clone();
-        if !self.shares || config.producer.is_some() || config.if_match.is_some() {
+        let is_alone = config.producer.is_some() || config.if_match.is_some() || !config.headers.is_empty();
+        if !self.shares || is_alone {
             let append = async move { stream.append(message, config).await.map(StreamAnswer::from) };
             return self.link.start(env, append, cancel);
         }
@@ -270,30 +287,40 @@ impl NativeStream {
         &self,
         env: Env,
         last: Option<&[u8]>,
-        is_value: bool,
-        content_type: Option<String>,
+        settings: CloseSettings,
         cancel: Option<&Cancel>,
     ) -> napi::Result<Unknown<'static>> {
+        let CloseSettings { is_value, content_type, headers } = settings;
         let last = last.map(Bytes::copy_from_slice);
         let last = last.map(|data| if is_value { Message::Value(data) } else { Message::Text(data) });
         let stream = self.inner.clone();
         let close =
-            async move { stream.close_stream(last, content_type.as_deref(), &[]).await.map(StreamAnswer::from) };
+            async move { stream.close_stream(last, content_type.as_deref(), &headers).await.map(StreamAnswer::from) };
         self.link.start(env, close, cancel)
     }
 
     /// Deletes the stream with all its data.
     #[napi]
-    pub fn delete(&self, env: Env, cancel: Option<&Cancel>) -> napi::Result<Unknown<'static>> {
+    pub fn delete(
+        &self,
+        env: Env,
+        headers: Vec<(String, String)>,
+        cancel: Option<&Cancel>,
+    ) -> napi::Result<Unknown<'static>> {
         let stream = self.inner.clone();
-        self.link.start(env, async move { stream.delete(&[]).await.map(StreamAnswer::of) }, cancel)
+        self.link.start(env, async move { stream.delete(&headers).await.map(StreamAnswer::of) }, cancel)
     }
 
     /// Asks for the stream's metadata.
     #[napi]
-    pub fn head(&self, env: Env, cancel: Option<&Cancel>) -> napi::Result<Unknown<'static>> {
+    pub fn head(
+        &self,
+        env: Env,
+        headers: Vec<(String, String)>,
+        cancel: Option<&Cancel>,
+    ) -> napi::Result<Unknown<'static>> {
         let stream = self.inner.clone();
-        self.link.start(env, async move { stream.head(&[]).await.map(StreamAnswer::from) }, cancel)
+        self.link.start(env, async move { stream.head(&headers).await.map(StreamAnswer::from) }, cancel)
     }
 }
 
@@ -312,7 +339,7 @@ fn append_config(settings: AppendSettings) -> Result<AppendConfig, ErrorInfo> {
         if_match: settings.if_match,
         content_type: settings.content_type,
         producer,
-        headers: Vec::new(),
+        headers: settings.headers,
     })
 }
 

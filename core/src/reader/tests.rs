@@ -339,3 +339,18 @@ async fn a_refused_reader_does_not_open() {
     reader.opened().await.expect("it asks again");
     assert_eq!(reader.next_batch().await.expect("reads").expect("a batch").data, "b");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_read_gives_sse_up_as_its_caller_says_and_tells_why() {
+    let short = || events().body(b"event: control\ndata:{\"streamNextOffset\":\"1\",\"upToDate\":true}\n\n");
+    let script =
+        Scripted::new().reply(text("1", "a").up_to_date()).reply(short()).reply(text("2", "b").up_to_date().closed());
+    let rule = SseFallback { max_short_connections: 1, ..SseFallback::DEFAULT };
+    let read = stream(&script).read().live(LiveMode::Sse).sse_fallback(rule);
+    let mut reader = read.reader().expect("valid");
+    reader.next_batch().await.expect("reads");
+    assert_eq!(reader.sse_given_up(), None);
+    while reader.next_batch().await.expect("reads").is_some() {}
+    assert!(reader.sse_given_up().is_some());
+    assert_eq!(queries(&script), ["offset=-1", "live=sse&offset=1", "live=long-poll&offset=1"]);
+}

@@ -50,6 +50,6 @@ export const SSE_CLOSED_FIELD: string = word("SSE_CLOSED_FIELD")
 /** @internal */
 export const JSON_CONTENT_TYPE: string = word("JSON_CONTENT_TYPE")
 /** Content types, or starts of them, whose data travels in SSE events as it is. */
-export const SSE_COMPATIBLE_CONTENT_TYPES: readonly string[] = ["text/", JSON_CONTENT_TYPE]
+export const SSE_COMPATIBLE_CONTENT_TYPES: readonly string[] = [word("TEXT_CONTENT_TYPES"), JSON_CONTENT_TYPE]
 /** Query parameters that only the protocol sets. */
-export const DURABLE_STREAM_PROTOCOL_QUERY_PARAMS: readonly string[] = [OFFSET_QUERY_PARAM, LIVE_QUERY_PARAM, CURSOR_QUERY_PARAM]
+export const DURABLE_STREAM_PROTOCOL_QUERY_PARAMS: readonly string[] = native.protocolParams()

@@ -5,8 +5,8 @@ import { DurableStreamError } from "./errors.js"
 import { Handle, type HandleOptions } from "./handle.js"
 import { withHeaders } from "./headers.js"
 import { register } from "./link.js"
-import type { AppendSettings, StreamAnswer } from "./native.js"
-import { checkSignal, encodeBody, mergeHeaders, urlText } from "./options.js"
+import type { AppendSettings, Cancel, NativeStream, StreamAnswer } from "./native.js"
+import { checkSignal, encodeBody, mergeHeaders, requestHeaders, urlText } from "./options.js"
 import { piecesOf } from "./pieces.js"
 import { read } from "./read.js"
 import type { StreamResponse } from "./response.js"
@@ -22,6 +22,7 @@ import type {
   IdempotentProducerOptions,
   LastResponse,
   MaybePromise,
+  RequestOptions,
   StreamOptions,
 } from "./types.js"
 import { writableOf } from "./writable.js"
@@ -69,7 +70,7 @@ export class DurableStream {
   /** A handle to a stream that exists, with its content type. Errors: `NOT_FOUND`. */
   static async connect(options: DurableStreamOptions): Promise<DurableStream> {
     const stream = new DurableStream(options)
-    await stream.#answered((native, cancel) => native.head(cancel))
+    await stream.#answered((native, cancel) => native.head([], cancel))
     return stream
   }
 
@@ -85,12 +86,17 @@ export class DurableStream {
 
   /** Creates the stream. The same settings on a stream that exists are success. Errors: `CONFLICT_EXISTS`. */
   async create(options: CreateStreamOptions = {}): Promise<this> {
-    const { body, signal, closed, contentType, ...rest } = options
+    const { body, signal, closed, contentType, headers, ...rest } = options
     checkSignal(signal)
     const encoded = body === undefined ? undefined : encodeBody(body)
     // A structured value says what the stream is, unless somebody says otherwise.
     const stated = contentType ?? this.contentType
-    const settings = { ...rest, contentType: stated ?? (encoded?.isValue ? JSON_CONTENT_TYPE : undefined), closed: closed ?? false }
+    const settings = {
+      ...rest,
+      contentType: stated ?? (encoded?.isValue ? JSON_CONTENT_TYPE : undefined),
+      closed: closed ?? false,
+      headers: requestHeaders(headers),
+    }
     await this.#answered((native, cancel) => native.create(settings, encoded?.data ?? null, cancel), signal)
     return this
   }
@@ -157,28 +163,28 @@ export class DurableStream {
    * Errors: `StreamClosedError` for a message on a closed stream.
    */
   async close(options: CloseOptions = {}): Promise<CloseResult> {
-    const { body, contentType, signal } = options
+    const { body, contentType, headers, signal } = options
     checkSignal(signal)
     const last = body === undefined ? undefined : encodeBody(body)
-    const answer = await this.#answered(
-      (native, cancel) => native.close(last?.data ?? null, last?.isValue ?? false, contentType ?? null, cancel),
-      signal,
-    )
+    const settings = { isValue: last?.isValue ?? false, contentType, headers: requestHeaders(headers) }
+    const answer = await this.#answered((native, cancel) => native.close(last?.data ?? null, settings, cancel), signal)
     return { finalOffset: answer.offset ?? "" }
   }
 
   /** Deletes the stream with all its data. Errors: `NOT_FOUND`. */
-  async delete(options: { signal?: AbortSignal | undefined } = {}): Promise<void> {
+  async delete(options: RequestOptions = {}): Promise<void> {
     checkSignal(options.signal)
-    await this.#answered((native, cancel) => native.delete(cancel), options.signal)
+    const headers = requestHeaders(options.headers)
+    await this.#answered((native, cancel) => native.delete(headers, cancel), options.signal)
   }
 
   /** Asks for the stream's metadata; that it does not exist is an answer, not an error. */
-  async head(options: { signal?: AbortSignal | undefined } = {}): Promise<HeadResult> {
+  async head(options: RequestOptions = {}): Promise<HeadResult> {
     checkSignal(options.signal)
+    const requested = requestHeaders(options.headers)
     let answer: StreamAnswer
     try {
-      answer = await this.#answered((native, cancel) => native.head(cancel), options.signal)
+      answer = await this.#answered((native, cancel) => native.head(requested, cancel), options.signal)
     } catch (error) {
       if (error instanceof DurableStreamError && error.code === "NOT_FOUND") return { exists: false }
       throw error
@@ -198,21 +204,21 @@ export class DurableStream {
   }
 
   async #answered(
-    start: (native: Handle["native"], cancel?: Parameters<Handle["native"]["head"]>[0]) => Promise<StreamAnswer>,
+    start: (native: NativeStream, cancel?: Cancel) => Promise<StreamAnswer>,
     signal?: AbortSignal,
   ): Promise<StreamAnswer> {
     const handle = this.#handle
     const answer = await handle.run((cancel) => start(handle.native, cancel), this.#options.signal, signal)
-    const { status, headers, attempts, offset, streamClosed, duplicate, producerEpoch, producerSeq, etag } = answer
-    const told = defined({ offset, streamClosed, duplicate, producerEpoch, producerSeq, etag })
+    const { status, headers, attempts, offset, streamClosed, isNew, duplicate, producerEpoch, producerSeq, etag } = answer
+    const told = defined({ offset, streamClosed, isNew, duplicate, producerEpoch, producerSeq, etag })
     this.#last = withHeaders({ status, attempts, ...told }, headers)
     return answer
   }
 }
 
 function appendSettings(options: AppendOptions, isValue: boolean): AppendSettings {
-  const { seq, contentType, ifMatch, producerId, producerEpoch, producerSeq } = options
-  return { isValue, seq, contentType, ifMatch, producerId, producerEpoch, producerSeq }
+  const { seq, contentType, ifMatch, producerId, producerEpoch, producerSeq, headers } = options
+  return { isValue, seq, contentType, ifMatch, producerId, producerEpoch, producerSeq, headers: requestHeaders(headers) }
 }
 
 function isPromise(body: unknown): body is Promise<AppendBody> {

@@ -1,6 +1,7 @@
 // Errors: the classes users catch, and how failures of the core become one of them.
-import type { Rejection } from "./native.js"
 import { takeHostError } from "./host-errors.js"
+import { native } from "./link.js"
+import type { Meaning, Rejection } from "./native.js"
 
 /** What a `DurableStreamError` can be about. */
 export type DurableStreamErrorCode =
@@ -35,7 +36,10 @@ export class DurableStreamError extends Error {
   readonly code: DurableStreamErrorCode
   /** HTTP status, if an answer arrived. */
   status?: number
-  readonly details?: unknown
+  /** The answer's body, of an error made of an answer that others received. */
+  details?: unknown
+  /** What failed: `create`, `append`, `close`, `delete`, `head` or `read`. */
+  operation?: string
   /** URL of the stream, without credentials. */
   url?: string
   /** Headers of the answer, if one arrived. */
@@ -67,8 +71,15 @@ export class DurableStreamError extends Error {
 
   /** The same failure as a `DurableStreamError`. */
   static fromFetchError(error: FetchError): DurableStreamError {
-    const code = codeOfStatus(error.status)
-    const converted = new DurableStreamError(error.message, code, error.status, error.json ?? error.text)
+    // `instanceof FetchError` is true for these, too.
+    if ((error as unknown) instanceof DurableStreamError) return error as unknown as DurableStreamError
+    const { status, url, message, headers } = error
+    const meaning = native.meaningOf(status, Object.entries(headers))
+    const converted = errorOf({ ...meaning, status, url, text: message })
+    converted.coreCode = meaning.code
+    if (meaning.retryAfterMs !== undefined) converted.retryAfterMs = meaning.retryAfterMs
+    const details = error.json ?? error.text
+    if (details !== undefined) converted.details = details
     return addFacts(converted, error)
   }
 }
@@ -218,19 +229,23 @@ export function toError(thrown: unknown): unknown {
 
 /** @internal The error of a failure of the core. */
 export function fromRejection(rejection: Rejection): unknown {
-  const { code, text, status, url, finalOffset, currentEpoch, expectedSeq, receivedSeq } = rejection
+  const { code, text } = rejection
   if (rejection.hostError !== undefined) {
     // A callback of the user threw: the error comes out as it went in.
     const thrown = takeHostError(rejection.hostError)
     if (thrown !== undefined && code !== "NETWORK_ERROR") return thrown.error
     if (thrown !== undefined) return withFacts(new DurableStreamError(text, "NETWORK_ERROR"), rejection, thrown.error)
   }
-  let error: DurableStreamError
-  if (code === "STREAM_CLOSED") error = new StreamClosedError(url, finalOffset, text)
-  else if (code === "STALE_EPOCH" && currentEpoch !== undefined) error = new StaleEpochError(currentEpoch, text)
-  else if (code === "SEQUENCE_GAP" && expectedSeq !== undefined) error = new SequenceGapError(expectedSeq, receivedSeq ?? 0, text)
-  else error = new DurableStreamError(text, CODES[code] ?? "UNKNOWN", status)
-  return withFacts(error, rejection, rejection.cause)
+  return withFacts(errorOf(rejection), rejection, rejection.cause)
+}
+
+/** The error of the class that a code of the core has here. */
+function errorOf(told: Meaning & { text: string; status?: number; url?: string }): DurableStreamError {
+  const { code, text, status, url, finalOffset, currentEpoch, expectedSeq, receivedSeq } = told
+  if (code === "STREAM_CLOSED") return new StreamClosedError(url, finalOffset, text)
+  if (code === "STALE_EPOCH" && currentEpoch !== undefined) return new StaleEpochError(currentEpoch, text)
+  if (code === "SEQUENCE_GAP" && expectedSeq !== undefined) return new SequenceGapError(expectedSeq, receivedSeq ?? 0, text)
+  return new DurableStreamError(text, CODES[code] ?? "UNKNOWN", status)
 }
 
 function withFacts(error: DurableStreamError, rejection: Rejection, cause: unknown): DurableStreamError {
@@ -238,6 +253,7 @@ function withFacts(error: DurableStreamError, rejection: Rejection, cause: unkno
   error.coreCode = rejection.code
   error.mayBeApplied = rejection.mayBeApplied
   error.attempts = rejection.attempts
+  if (rejection.operation !== undefined) error.operation = rejection.operation
   if (rejection.retryAfterMs !== undefined) error.retryAfterMs = rejection.retryAfterMs
   if (cause !== undefined) error.cause = cause
   const facts: HttpFacts = {}
@@ -255,19 +271,6 @@ function addFacts(error: DurableStreamError, { url, headers, text, json }: HttpF
   if (text !== undefined) error.text = text
   if (json !== undefined) error.json = json
   return error
-}
-
-function codeOfStatus(status: number): DurableStreamErrorCode {
-  switch (status) {
-    case 400: return "BAD_REQUEST"
-    case 401: return "UNAUTHORIZED"
-    case 403: return "FORBIDDEN"
-    case 404: return "NOT_FOUND"
-    case 409: return "CONFLICT_SEQ"
-    case 429: return "RATE_LIMITED"
-    case 503: return "BUSY"
-    default: return "UNKNOWN"
-  }
 }
 
 function isRejection(thrown: unknown): thrown is Rejection {

@@ -1,27 +1,33 @@
-// Helpers around `fetch` for programs that talk HTTP themselves.
+// Helpers around `fetch` for programs that talk HTTP themselves. When to repeat, and how soon, is the core's rule.
 import { DurableStreamError, FetchBackoffAbortError, FetchError } from "./errors.js"
-import { BackoffDefaults } from "./options.js"
+import { checked } from "./handle.js"
+import { native } from "./link.js"
+import type { Pairs } from "./native.js"
+import { BackoffDefaults, retrySettings } from "./options.js"
 import type { BackoffOptions } from "./types.js"
 
-/** Longest delay a server may ask for. Units: ms. */
-const MAX_RETRY_AFTER = 3_600_000
-
-/** A `fetch` that repeats requests after broken connections, 429 and 5xx, and throws `FetchError` for other errors. */
+/**
+ * A `fetch` that repeats requests after broken connections and after answers that ask for it, such as 429 and 503, not
+ * sooner than `Retry-After` says, and throws `FetchError` for other error answers. A request is repeated whatever its
+ * method: pass it only what may be sent twice. Errors: `FetchBackoffAbortError` when the request's signal is aborted.
+ */
 export function createFetchWithBackoff(fetchClient: typeof fetch, backoffOptions: Partial<BackoffOptions> = BackoffDefaults): typeof fetch {
-  const { initialDelay, maxDelay, multiplier, maxRetries = Infinity, onFailedAttempt, debug } = { ...BackoffDefaults, ...backoffOptions }
+  const { onFailedAttempt, debug } = backoffOptions
+  const settings = retrySettings(backoffOptions, "read")
+  const delay = (retry: number, headers: Pairs) => checked(() => native.retryDelay(settings, retry, Math.random(), headers))
+  // Refuses numbers that make no sense before anything is sent.
+  delay(0, [])
   return async (...args) => {
-    const signal = args[1]?.signal ?? undefined
-    let bound = initialDelay
+    const signal = args[1]?.signal ?? (args[0] instanceof Request ? args[0].signal : undefined)
     for (let retry = 0; ; retry += 1) {
       let failure: unknown
-      let asked = 0
+      let headers: Pairs = []
       try {
         const response = await fetchClient(...args)
-        if (response.ok || response.status < 400) return response
-        asked = retryAfter(response.headers.get("retry-after"))
-        const url = args[0] instanceof Request ? args[0].url : String(args[0])
-        failure = await FetchError.fromResponse(response, url)
-        if (response.status !== 429 && response.status < 500) throw failure
+        if (response.status < 400) return response
+        headers = [...response.headers]
+        failure = await FetchError.fromResponse(response, urlOf(args[0]))
+        if (!native.isTransientStatus(response.status)) throw failure
       } catch (error) {
         if (signal?.aborted) throw new FetchBackoffAbortError()
         if (error === failure || error instanceof DurableStreamError) throw error
@@ -29,9 +35,9 @@ export function createFetchWithBackoff(fetchClient: typeof fetch, backoffOptions
       }
       onFailedAttempt?.()
       if (debug) console.warn("durable-streams: an attempt failed:", failure)
-      if (retry >= maxRetries) throw failure
-      await pause(Math.max(asked, Math.random() * bound), signal)
-      bound = Math.min(bound * multiplier, maxDelay)
+      const ms = delay(retry, headers)
+      if (ms === null) throw failure
+      await pause(ms, signal)
     }
   }
 }
@@ -45,9 +51,9 @@ export function createFetchWithConsumedBody(fetchClient: typeof fetch): typeof f
     const response = await fetchClient(...args)
     if (response.body === null || response.status === 204 || response.status === 304) return response
     const { status, statusText, headers } = response
-    const url = args[0] instanceof Request ? args[0].url : String(args[0])
     const body = await response.arrayBuffer().catch((error: unknown) => {
       if (args[1]?.signal?.aborted) throw new FetchBackoffAbortError()
+      const url = urlOf(args[0])
       const reason = `the body of ${url} broke: ${String((error as Error)?.message ?? error)}`
       throw new FetchError(status, undefined, undefined, Object.fromEntries(headers), url, reason)
     })
@@ -55,10 +61,8 @@ export function createFetchWithConsumedBody(fetchClient: typeof fetch): typeof f
   }
 }
 
-function retryAfter(value: string | null): number {
-  if (value === null) return 0
-  const ms = /^\d+$/.test(value.trim()) ? Number(value) * 1000 : Date.parse(value) - Date.now()
-  return Number.isNaN(ms) ? 0 : Math.min(Math.max(ms, 0), MAX_RETRY_AFTER)
+function urlOf(input: Parameters<typeof fetch>[0]): string {
+  return input instanceof Request ? input.url : String(input)
 }
 
 function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {

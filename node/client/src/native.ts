@@ -35,6 +35,7 @@ export interface CreateSettings {
   forkFrom?: string | undefined
   forkOffset?: string | undefined
   forkSubOffset?: number | undefined
+  headers: Pairs
 }
 
 export interface AppendSettings {
@@ -46,6 +47,14 @@ export interface AppendSettings {
   producerId?: string | undefined
   producerEpoch?: number | undefined
   producerSeq?: number | undefined
+  headers: Pairs
+}
+
+export interface CloseSettings {
+  /** The last message is a structured value as JSON text. */
+  isValue: boolean
+  contentType?: string | undefined
+  headers: Pairs
 }
 
 export interface ReadSettings {
@@ -58,6 +67,16 @@ export interface ReadSettings {
   params: Pairs
   timeoutMs?: number | undefined
   retry: RetrySettings
+  maxBatchBytes?: number | undefined
+  sseFallback: SseFallbackSettings
+}
+
+/** When server-sent events give way to long-poll; absent numbers keep the core's rule. */
+export interface SseFallbackSettings {
+  minConnectionMs?: number | undefined
+  maxShortConnections?: number | undefined
+  baseDelayMs?: number | undefined
+  maxDelayMs?: number | undefined
 }
 
 export interface ProducerSettings extends Record<string, unknown> {
@@ -105,20 +124,24 @@ export interface ReadBatch {
   status: number
 }
 
-/** What a promise of the addon is rejected with. */
-export interface Rejection {
+/** What an error answer means. */
+export interface Meaning {
   code: string
+  finalOffset?: string
+  currentEpoch?: number
+  expectedSeq?: number
+  receivedSeq?: number
+  retryAfterMs?: number
+}
+
+/** What a promise of the addon is rejected with. */
+export interface Rejection extends Meaning {
   text: string
   detail: string
   status?: number
   serverText?: string
   url?: string
   operation?: string
-  finalOffset?: string
-  currentEpoch?: number
-  expectedSeq?: number
-  receivedSeq?: number
-  retryAfterMs?: number
   headers: Pairs
   mayBeApplied: boolean
   attempts: number
@@ -159,9 +182,9 @@ export interface NativeStream {
   append(data: Uint8Array, settings: AppendSettings, cancel?: Cancel): Promise<StreamAnswer>
   /** Appends the pieces of a source, as one append. */
   appendStream(source: number, settings: AppendSettings, cancel?: Cancel): Promise<StreamAnswer>
-  close(last: Uint8Array | null, isValue: boolean, contentType: string | null, cancel?: Cancel): Promise<StreamAnswer>
-  delete(cancel?: Cancel): Promise<StreamAnswer>
-  head(cancel?: Cancel): Promise<StreamAnswer>
+  close(last: Uint8Array | null, settings: CloseSettings, cancel?: Cancel): Promise<StreamAnswer>
+  delete(headers: Pairs, cancel?: Cancel): Promise<StreamAnswer>
+  head(headers: Pairs, cancel?: Cancel): Promise<StreamAnswer>
   read(settings: ReadSettings): NativeReader
   producer(settings: ProducerSettings): NativeProducer
 }
@@ -170,15 +193,21 @@ export interface NativeReader {
   /** Resolves with the first answer; its data is left for `next`. */
   opened(cancel?: Cancel): Promise<void>
   next(cancel?: Cancel): Promise<ReadBatch | null>
+  /** Where to resume, as of the last batch. */
+  offset(): string
   status(): number
   headers(): Pairs
   contentType(): string | null
+  /** Why long-poll took over from SSE, if it did. */
+  sseGivenUp(): string | null
   close(): void
 }
 
 export interface NativeProducer {
   /** Messages one behind the other, each up to its place in `ends`; tells whether the queue is full. */
   appendChunk(data: Uint8Array, ends: Uint32Array): boolean
+  /** Takes one message and resolves when it is stored. */
+  appendAcknowledged(data: Uint8Array, cancel?: Cancel): Promise<BatchAnswer>
   room(cancel?: Cancel): Promise<void>
   /** Messages of the last chunk that were not taken. */
   takeRefused(): Rejection[]
@@ -231,6 +260,12 @@ export interface Addon {
   Loop: new (ask: Ask) => Loop
   Cancel: new () => Cancel
   protocolWords(): Record<string, string>
+  protocolParams(): string[]
   errorCodes(): string[]
   isJsonContentType(value: string): boolean
+  /** What an error answer means when its request is not known. */
+  meaningOf(status: number, headers: Pairs): Meaning
+  isTransientStatus(status: number): boolean
+  /** Milliseconds to wait before a retry, 0 for the first; `null` when there are no more. `random` is below 1. */
+  retryDelay(settings: RetrySettings, retry: number, random: number, headers: Pairs): number | null
 }

@@ -1,4 +1,5 @@
 // A `fetch` that tells of failed attempts.
+import { native } from "./link.js"
 import type { BackoffOptions } from "./types.js"
 
 /** @internal The `fetch` to send requests with; none means the built-in HTTP client. */
@@ -19,7 +20,7 @@ export function observed(given: typeof fetch | undefined, options: Partial<Backo
       if (args[1]?.signal?.aborted !== true) tell(error)
       throw error
     }
-    if (response.status === 429 || response.status >= 500) tell(`status ${response.status}`)
+    if (native.isTransientStatus(response.status)) tell(`status ${response.status}`)
     return response
   }
 }

@@ -1,7 +1,7 @@
 // Options of users on their way to the addon.
 import { DurableStreamError, InvalidSignalError, MissingStreamUrlError } from "./errors.js"
-import type { Pairs, RetrySettings } from "./native.js"
-import type { AppendBody, BackoffOptions, HeadersRecord, LegacyLiveMode, LiveMode, ParamsRecord } from "./types.js"
+import type { Pairs, RetrySettings, SseFallbackSettings } from "./native.js"
+import type { AppendBody, BackoffOptions, HeadersRecord, LegacyLiveMode, LiveMode, ParamsRecord, SSEResilienceOptions } from "./types.js"
 
 /** How requests are repeated when nobody says otherwise. One-shot operations stop after `ONE_SHOT_RETRIES`. */
 export const BackoffDefaults: BackoffOptions = { initialDelay: 100, maxDelay: 60_000, multiplier: 1.3, maxRetries: Infinity }
@@ -49,6 +49,23 @@ export function retrySettings(options: Partial<BackoffOptions> | undefined, kind
     maxDelayMs: options?.maxDelay ?? Math.max(BackoffDefaults.maxDelay, options?.initialDelay ?? 0),
     multiplier: options?.multiplier ?? BackoffDefaults.multiplier,
     maxRetries: options?.maxRetries ?? (kind === "read" ? Infinity : ONE_SHOT_RETRIES),
+  }
+}
+
+/** @internal Headers of one request. */
+export function requestHeaders(headers: Record<string, string> | undefined): Pairs {
+  const { fixed, dynamic } = split(headers)
+  if (dynamic.length > 0) throw new DurableStreamError("headers: functions belong to the handle; a single call takes values", "BAD_REQUEST")
+  return fixed
+}
+
+/** @internal */
+export function sseFallbackSettings(options: SSEResilienceOptions | undefined): SseFallbackSettings {
+  return {
+    minConnectionMs: options?.minConnectionDuration,
+    maxShortConnections: options?.maxShortConnections,
+    baseDelayMs: options?.backoffBaseDelay,
+    maxDelayMs: options?.backoffMaxDelay,
   }
 }
 

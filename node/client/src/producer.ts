@@ -5,7 +5,7 @@ import type { DurableStream } from "./durable-stream.js"
 import { DurableStreamError, fromRejection } from "./errors.js"
 import { checked, type Handle } from "./handle.js"
 import { newCancel } from "./link.js"
-import type { Cancel, NativeProducer, Rejection } from "./native.js"
+import type { BatchAnswer, Cancel, NativeProducer, Rejection } from "./native.js"
 import { onAbort, throwIfAborted } from "./signals.js"
 import { checkSignal, encodeBody, givenRetrySettings } from "./options.js"
 import type { AppendBody, CloseResult, IdempotentAppendResult, IdempotentProducerOptions, Offset } from "./types.js"
@@ -80,20 +80,26 @@ export class IdempotentProducer {
    */
   append(body: string | Uint8Array): void {
     if (this.#state !== "open") throw this.#ended("append")
-    if (typeof body === "string") {
-      if (body.length === 0) throw empty()
-      this.#chunk.addText(body)
-    } else if (body instanceof Uint8Array) {
-      if (body.length === 0) throw empty()
-      this.#chunk.addBytes(body)
-    } else {
-      const advice = "append takes a string or a Uint8Array; turn values into text with JSON.stringify"
-      throw new DurableStreamError(`body: ${advice}, got ${body === null ? "null" : typeof body}`, "BAD_REQUEST")
-    }
+    checkMessage(body)
+    if (typeof body === "string") this.#chunk.addText(body)
+    else this.#chunk.addBytes(body)
     if (!this.#isHandScheduled && this.#chunk.count > 0) {
       this.#isHandScheduled = true
       setImmediate(this.#handSoon)
     }
+  }
+
+  /**
+   * Takes a message as `append` does, behind those taken before, and resolves when the server has stored it: for the few
+   * whose fate somebody waits for. Errors: those of `append`, and why the message was not, or may not have been, stored;
+   * `onError` and the next flush tell that, too.
+   */
+  async appendAcknowledged(body: string | Uint8Array): Promise<IdempotentAppendResult> {
+    if (this.#state !== "open") throw this.#ended("appendAcknowledged")
+    checkMessage(body)
+    this.#chunk.hand()
+    const data = encodeBody(body).data
+    return acknowledgement(await this.#run((cancel) => this.#native.appendAcknowledged(data, cancel)))
   }
 
   /** Resolves when there is room for more messages, usually at once. */
@@ -102,11 +108,15 @@ export class IdempotentProducer {
     return (this.#room ??= this.#waitForRoom())
   }
 
-  /** Sends what is collected and waits until everything taken is stored. Errors: the first failure since the last flush. */
-  async flush(): Promise<void> {
+  /**
+   * Sends what is collected and waits until everything taken is stored. A signal ends the wait; what was taken is
+   * delivered all the same. Errors: the first failure since the last flush.
+   */
+  async flush({ signal }: { signal?: AbortSignal | undefined } = {}): Promise<void> {
+    checkSignal(signal)
     throwIfAborted(this.#signals)
     this.#chunk.hand()
-    await this.#run((cancel) => this.#native.flush(cancel))
+    await this.#run((cancel) => this.#native.flush(cancel), signal)
     this.#throwRefused()
   }
 
@@ -189,9 +199,7 @@ export class IdempotentProducer {
   /** What the server said to the newest batch it stored. */
   get lastAcknowledged(): IdempotentAppendResult | undefined {
     const told = this.#native.lastAcknowledged()
-    if (told === null) return undefined
-    const { offset, duplicate, epoch, seq } = told
-    return { duplicate, epoch, seq, ...(offset === undefined || offset === null ? {} : { offset }) }
+    return told === null ? undefined : acknowledgement(told)
   }
 
   /** Detaches: everything is delivered, the stream stays open. */
@@ -244,9 +252,9 @@ export class IdempotentProducer {
     }
   }
 
-  async #run<T>(start: (cancel?: Cancel) => Promise<T>): Promise<T> {
+  async #run<T>(start: (cancel?: Cancel) => Promise<T>, signal?: AbortSignal): Promise<T> {
     try {
-      return await this.#handle.run(start, ...this.#signals)
+      return await this.#handle.run(start, ...this.#signals, signal)
     } finally {
       // What went wrong on the way is told before the caller goes on.
       this.#report(this.#native.takeFailures())
@@ -284,8 +292,16 @@ export class IdempotentProducer {
 
 const READY = Promise.resolve()
 
-function empty(): DurableStreamError {
-  return new DurableStreamError("body: an append needs at least one byte", "BAD_REQUEST")
+function checkMessage(body: unknown): void {
+  if (typeof body !== "string" && !(body instanceof Uint8Array)) {
+    const advice = "append takes a string or a Uint8Array; turn values into text with JSON.stringify"
+    throw new DurableStreamError(`body: ${advice}, got ${body === null ? "null" : typeof body}`, "BAD_REQUEST")
+  }
+  if (body.length === 0) throw new DurableStreamError("body: an append needs at least one byte", "BAD_REQUEST")
+}
+
+function acknowledgement({ offset, duplicate, epoch, seq }: BatchAnswer): IdempotentAppendResult {
+  return { duplicate, epoch, seq, ...(offset === undefined || offset === null ? {} : { offset }) }
 }
 
 /** Tells of an error that nobody can catch, as the host does with one in an event listener. */

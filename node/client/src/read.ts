@@ -29,11 +29,12 @@ export async function read<TJson>(
   signals: (AbortSignal | undefined)[],
 ): Promise<StreamResponse<TJson>> {
   const session = new Session(handle, options, signals)
+  const startOffset = session.offset
   await session.opened()
   return new StreamResponse<TJson>({
     session,
     live: options.live ?? true,
-    startOffset: options.offset || "-1",
+    startOffset,
     isJsonForced: options.json === true,
   })
 }

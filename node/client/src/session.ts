@@ -3,7 +3,7 @@ import { StreamBatch } from "./batch.js"
 import { DurableStreamError } from "./errors.js"
 import { checked, Handle, type HandleOptions } from "./handle.js"
 import type { NativeReader, Pairs } from "./native.js"
-import { liveSetting, mergeHeaders, retrySettings } from "./options.js"
+import { liveSetting, mergeHeaders, retrySettings, sseFallbackSettings } from "./options.js"
 import { onAbort, throwIfAborted } from "./signals.js"
 import type { ReadOptions } from "./types.js"
 
@@ -20,6 +20,8 @@ export class Session {
   /** Called once when the read is over, whoever ended it. */
   onClose: (() => void) | undefined
   #isClosed = false
+  /** Whether a change from SSE to long-poll is still to be told. */
+  #warns: boolean
 
   constructor(handleOptions: HandleOptions, options: ReadOptions, signals: (AbortSignal | undefined)[]) {
     this.#handleOptions = handleOptions
@@ -27,6 +29,7 @@ export class Session {
     this.#offset = options.offset
     this.#cursor = options.cursor
     this.#signals = signals.filter((signal) => signal !== undefined)
+    this.#warns = options.sseResilience?.logWarnings ?? true
     throwIfAborted(this.#signals)
     this.#handle = new Handle(handleOptions)
     this.#reader = this.#open()
@@ -42,6 +45,7 @@ export class Session {
   async next<T>(): Promise<StreamBatch<T> | undefined> {
     const batch = await this.#pull(() => this.#reader.next())
     if (batch === undefined) return undefined
+    if (this.#warns) this.#warnOfLongPoll()
     if (batch === null) {
       this.close()
       return undefined
@@ -62,6 +66,18 @@ export class Session {
         await this.#recover(error)
       }
     }
+  }
+
+  #warnOfLongPoll(): void {
+    const reason = this.#reader.sseGivenUp()
+    if (reason === null) return
+    this.#warns = false
+    console.warn(`durable-streams: ${this.url} is read by long-poll instead of SSE: ${reason}`)
+  }
+
+  /** Where the read stands, as the server's parameter says it. */
+  get offset(): string {
+    return this.#reader.offset()
   }
 
   /** HTTP status of the latest answer. */
@@ -133,6 +149,8 @@ export class Session {
         headers: [],
         params: [],
         retry: retrySettings(this.#handleOptions.backoffOptions, "read"),
+        maxBatchBytes: this.#options.maxBatchBytes,
+        sseFallback: sseFallbackSettings(this.#options.sseResilience),
       }),
     )
   }

@@ -39,19 +39,24 @@ export interface BackoffOptions {
   maxRetries?: number
 }
 
-/** When SSE gives way to long-poll. */
+/** When SSE gives way to long-poll for the rest of a read, as behind a proxy that cuts answers off. */
 export interface SSEResilienceOptions {
-  minConnectionDuration?: number
-  maxShortConnections?: number
-  backoffBaseDelay?: number
-  backoffMaxDelay?: number
-  logWarnings?: boolean
+  /** An SSE answer that ends sooner, without data, counts as short. Default: 1000. Units: ms. */
+  minConnectionDuration?: number | undefined
+  /** So many short ones in a row, and long-poll takes over; `Infinity` keeps trying. Default: 3. */
+  maxShortConnections?: number | undefined
+  /** Where the random waits between short ones begin; their bound doubles each time. Default: 100. Units: ms. */
+  backoffBaseDelay?: number | undefined
+  /** Upper bound of those waits. Default: 5000. Units: ms. */
+  backoffMaxDelay?: number | undefined
+  /** Whether the change to long-poll is told on the console, with the first answer after it. Default: yes. */
+  logWarnings?: boolean | undefined
 }
 
-/** What `onError` wants changed before a retry. */
+/** What `onError` wants changed before a retry; entries of the same name are replaced. */
 export interface RetryOpts {
-  params?: ParamsRecord
-  headers?: HeadersRecord
+  params?: ParamsRecord | undefined
+  headers?: HeadersRecord | undefined
 }
 
 /** Decides about an error after automatic retries: an object (even `{}`) retries, nothing passes the error on. */
@@ -93,7 +98,9 @@ export interface ReadOptions {
   ifNoneMatch?: string | undefined
   /** Decides about errors that automatic retries do not solve. */
   onError?: StreamErrorHandler | undefined
-  /** When SSE gives way to long-poll. The core's own rule is the documented default; other numbers are accepted and have no effect. */
+  /** Largest piece a byte stream is delivered in; the offset moves with the last piece of an answer. Default: 16 MiB. Units: bytes. */
+  maxBatchBytes?: number | undefined
+  /** When SSE gives way to long-poll. */
   sseResilience?: SSEResilienceOptions | undefined
 }
 
@@ -118,8 +125,17 @@ export interface DurableStreamOptions extends ConnectionOptions {
 /** What can be appended. Objects, arrays, numbers and booleans become JSON. */
 export type AppendBody = string | Uint8Array | ArrayBuffer | object | number | boolean
 
+/** Settings of a single request. */
+export interface RequestOptions {
+  /** Ends the request when aborted; its reason is what fails. */
+  signal?: AbortSignal | undefined
+  /** Headers of this request, on top of the handle's. */
+  headers?: Record<string, string> | undefined
+}
+
 /** Settings of a stream to create. */
-export interface CreateStreamOptions {
+export interface CreateStreamOptions extends RequestOptions {
+  /** The stream's content type. Default: the handle's, else JSON for a structured `body`, else bytes. */
   contentType?: string | undefined
   /** Lets the stream expire after so many seconds without reads or writes. */
   ttlSeconds?: number | undefined
@@ -135,18 +151,20 @@ export interface CreateStreamOptions {
   forkOffset?: Offset | undefined
   /** How far into the unit at the fork offset the fork still follows: bytes, or messages. */
   forkSubOffset?: number | undefined
-  signal?: AbortSignal | undefined
 }
 
 /** Settings of `DurableStream.create`. */
-export interface CreateOptions extends DurableStreamOptions, Omit<CreateStreamOptions, "contentType" | "signal"> {}
+export interface CreateOptions extends DurableStreamOptions, Omit<CreateStreamOptions, "contentType" | "signal" | "headers"> {}
 
-/** Settings of an append. */
-export interface AppendOptions {
+/**
+ * Settings of an append. One with `headers`, `ifMatch` or a producer's numbers is a request of its own, which does not
+ * wait for appends called before it.
+ */
+export interface AppendOptions extends RequestOptions {
   /** Writer coordination token: must be bytewise above the last accepted one. */
   seq?: string | undefined
+  /** Content type of the data, instead of the handle's. */
   contentType?: string | undefined
-  signal?: AbortSignal | undefined
   /** Appends only if the stream still has this entity tag, on servers that support it. */
   ifMatch?: string | undefined
   /** Sends the append as a producer's; `IdempotentProducer` counts by itself. */
@@ -156,11 +174,11 @@ export interface AppendOptions {
 }
 
 /** Settings of a close. */
-export interface CloseOptions {
+export interface CloseOptions extends RequestOptions {
   /** Stores a last message in the same step. */
   body?: AppendBody | undefined
+  /** Content type of the last message, instead of the handle's. */
   contentType?: string | undefined
-  signal?: AbortSignal | undefined
 }
 
 /** A closed stream. */
@@ -174,11 +192,14 @@ export type HeadResult =
   | {
       exists: true
       contentType?: string
+      /** The tail: where a reader of only newer data starts. */
       offset?: Offset
       etag?: string
       cacheControl?: string
       streamClosed: boolean
+      /** How long the stream may sit idle; the window, not what is left of it. */
       ttlSeconds?: number
+      /** Fixed deadline, RFC 3339. */
       expiresAt?: string
       status: number
       headers: Headers
@@ -187,13 +208,21 @@ export type HeadResult =
 
 /** What the server said to the last operation of a handle. */
 export interface LastResponse {
+  /** HTTP status. */
   status: number
   headers: Headers
+  /** How many times the request was sent. */
   attempts: number
+  /** The tail; of a close the final offset. */
   offset?: Offset
   streamClosed?: boolean
+  /** Whether a create made the stream, which else existed with the same settings. */
+  isNew?: boolean
+  /** Whether the server had accepted a producer's append before. */
   duplicate?: boolean
+  /** Epoch in force, after a producer's append. */
   producerEpoch?: number
+  /** Highest accepted sequence number, after a producer's append. */
   producerSeq?: number
   etag?: string
 }
@@ -232,9 +261,12 @@ export type ReadableStreamAsyncIterable<T> = ReadableStream<T> & AsyncIterable<T
 
 /** What the server said to a producer's batch. */
 export interface IdempotentAppendResult {
+  /** The tail behind the batch; a server may leave it out for duplicates. */
   offset?: Offset
+  /** Whether the server had accepted the batch before. */
   duplicate: boolean
   epoch: number
+  /** Sequence number of the batch. */
   seq: number
 }
 
@@ -258,6 +290,7 @@ export interface IdempotentProducerOptions {
   maxQueuedMessages?: number | undefined
   /** Headers of this producer's requests; they replace the handle's. */
   headers?: HeadersRecord | undefined
+  /** Sends this producer's requests, instead of the handle's. */
   fetch?: typeof fetch | undefined
   /** Gives everything undelivered up when aborted. */
   signal?: AbortSignal | undefined

@@ -39,18 +39,38 @@ pub struct ServerSettings {
     pub port: u16,
     /// Directory of the file store; absent = memory.
     pub data_dir: Option<String>,
-    /// How long a long-poll waits. Units: ms.
-    pub long_poll_timeout_ms: u32,
+    /// How long a long-poll waits; absent = the server's default. Units: ms.
+    pub long_poll_timeout_ms: Option<u32>,
     /// Whether read answers may be compressed.
     pub compression: bool,
-    /// Length of a cursor interval. Units: seconds.
-    pub cursor_interval_seconds: u32,
-    /// Where cursor intervals start. Units: Unix seconds.
-    pub cursor_epoch_seconds: f64,
+    /// How cursors are numbered.
+    pub cursors: CursorSettings,
     /// Whether webhook subscriptions work, also to loopback.
     pub webhooks: bool,
     /// Whether `events` will be asked for created and deleted streams.
     pub has_hooks: bool,
+}
+
+/// How cursors are numbered; absent numbers are the protocol's.
+#[napi(object)]
+#[derive(Debug, Clone, Copy)]
+pub struct CursorSettings {
+    /// Length of an interval. Units: seconds.
+    pub interval_seconds: Option<u32>,
+    /// Where intervals start. Units: Unix seconds.
+    pub epoch_seconds: Option<f64>,
+}
+
+impl From<CursorSettings> for CursorClock {
+    fn from(settings: CursorSettings) -> Self {
+        let defaults = Self::default();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
+        let epoch = settings.epoch_seconds.map(|seconds| seconds as u64);
+        Self {
+            epoch_unix_seconds: epoch.unwrap_or(defaults.epoch_unix_seconds),
+            interval_seconds: settings.interval_seconds.map_or(defaults.interval_seconds, u64::from),
+        }
+    }
 }
 
 /// A stream that came to be, or went.
@@ -114,15 +134,11 @@ pub fn start_server(env: Env, settings: ServerSettings) -> napi::Result<Unknown<
             .prefix("/")
             .test_control(true)
             .compression(settings.compression)
-            .long_poll_timeout(Duration::from_millis(settings.long_poll_timeout_ms.into()))
             .webhooks(if settings.webhooks { WebhookMode::Dev } else { WebhookMode::Off })
-            .with(|options| {
-                options.http.cursor_clock = CursorClock {
-                    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
-                    epoch_unix_seconds: settings.cursor_epoch_seconds as u64,
-                    interval_seconds: settings.cursor_interval_seconds.into(),
-                };
-            });
+            .with(|options| options.http.cursor_clock = settings.cursors.into());
+        if let Some(wait) = settings.long_poll_timeout_ms {
+            builder = builder.long_poll_timeout(Duration::from_millis(wait.into()));
+        }
         builder = match settings.data_dir {
             Some(dir) => builder.data_dir(PathBuf::from(dir)),
             None => builder.memory(),
@@ -170,6 +186,12 @@ impl NativeServer {
     #[napi]
     pub fn clear_faults(&self) -> napi::Result<()> {
         self.with(RunningServer::clear_injected_faults)
+    }
+
+    /// Number of long-polls and SSE answers under way.
+    #[napi]
+    pub fn live_readers(&self) -> napi::Result<u32> {
+        self.with(|running| u32::try_from(running.live_readers()).unwrap_or(u32::MAX))
     }
 
     /// Deletes every stream.
@@ -304,20 +326,23 @@ impl Events {
     }
 }
 
+/// The protocol's own way to number cursors.
+#[napi]
+pub fn default_cursors() -> CursorSettings {
+    let clock = CursorClock::default();
+    CursorSettings {
+        interval_seconds: u32::try_from(clock.interval_seconds).ok(),
+        epoch_seconds: Some(number(clock.epoch_unix_seconds)),
+    }
+}
+
 /// The cursor a server answers with. Units: Unix seconds.
 #[napi]
-pub fn next_cursor(
-    client: Option<String>,
-    interval_seconds: u32,
-    epoch_seconds: f64,
-    now_seconds: f64,
-    toss: f64,
-) -> String {
+pub fn next_cursor(client: Option<String>, cursors: CursorSettings, now_seconds: f64, toss: f64) -> String {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
-    let (epoch, now, toss) = (epoch_seconds as u64, now_seconds as u64, toss as u64);
-    let clock = CursorClock { epoch_unix_seconds: epoch, interval_seconds: interval_seconds.into() };
+    let (now, toss) = (now_seconds as u64, toss as u64);
     let client = client.as_deref().and_then(durable_streams_protocol::cursor::parse);
-    clock.respond(client, now, toss).to_string()
+    CursorClock::from(cursors).respond(client, now, toss).to_string()
 }
 
 /// Whether a path pattern covers a path.

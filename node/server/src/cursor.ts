@@ -1,15 +1,20 @@
 // Cursors: the numbers that make waiting requests of one moment look alike to caches.
 import { native } from "./addon.js"
+import type { CursorSettings } from "./native.js"
+
+const defaults = native.defaultCursors() as { intervalSeconds: number; epochSeconds: number }
 
 /** Where interval counting starts. */
-export const DEFAULT_CURSOR_EPOCH: Date = new Date("2024-10-09T00:00:00.000Z")
+export const DEFAULT_CURSOR_EPOCH: Date = new Date(defaults.epochSeconds * 1000)
 /** Length of an interval. Units: seconds. */
-export const DEFAULT_CURSOR_INTERVAL_SECONDS = 20
+export const DEFAULT_CURSOR_INTERVAL_SECONDS: number = defaults.intervalSeconds
 
 /** How cursors are numbered. */
 export interface CursorOptions {
-  intervalSeconds?: number
-  epoch?: Date
+  /** Length of an interval. Default: 20. Units: seconds. */
+  intervalSeconds?: number | undefined
+  /** Where interval counting starts. Default: 2024-10-09. */
+  epoch?: Date | undefined
 }
 
 /** The cursor of this moment. */
@@ -19,16 +24,21 @@ export function calculateCursor(options: CursorOptions = {}): string {
 
 /** The cursor to answer with: this moment's, or strictly more than a client's that has caught up with it. */
 export function generateResponseCursor(clientCursor: string | undefined, options: CursorOptions = {}): string {
-  const { intervalSeconds = DEFAULT_CURSOR_INTERVAL_SECONDS, epoch = DEFAULT_CURSOR_EPOCH } = options
-  const toss = Math.floor(Math.random() * 2 ** 32)
-  return native.nextCursor(clientCursor ?? null, intervalSeconds, epoch.getTime() / 1000, Date.now() / 1000, toss)
+  return native.nextCursor(clientCursor ?? null, cursorSettings(options), Date.now() / 1000, toss())
 }
 
 /** `current`, or strictly more than `previous` if that has caught up with it. */
 export function handleCursorCollision(current: string, previous: string, options: CursorOptions = {}): string {
-  if (Number(previous) < Number(current)) return current
   const { intervalSeconds = DEFAULT_CURSOR_INTERVAL_SECONDS } = options
-  const toss = Math.floor(Math.random() * 2 ** 32)
   // Both are counts of intervals: this moment is wherever `current` says.
-  return native.nextCursor(previous, intervalSeconds, 0, Number(current) * intervalSeconds, toss)
+  return native.nextCursor(previous, { intervalSeconds, epochSeconds: 0 }, Number(current) * intervalSeconds, toss())
+}
+
+/** @internal */
+export function cursorSettings({ intervalSeconds, epoch }: CursorOptions): CursorSettings {
+  return { intervalSeconds, epochSeconds: epoch === undefined ? undefined : epoch.getTime() / 1000 }
+}
+
+function toss(): number {
+  return Math.floor(Math.random() * 2 ** 32)
 }

@@ -4,12 +4,17 @@ export interface ServerSettings {
   host: string
   port: number
   dataDir?: string | undefined
-  longPollTimeoutMs: number
+  longPollTimeoutMs?: number | undefined
   compression: boolean
-  cursorIntervalSeconds: number
-  cursorEpochSeconds: number
+  cursors: CursorSettings
   webhooks: boolean
   hasHooks: boolean
+}
+
+/** How cursors are numbered; absent numbers are the protocol's. */
+export interface CursorSettings {
+  intervalSeconds?: number | undefined
+  epochSeconds?: number | undefined
 }
 
 export interface ServerEvent {
@@ -33,6 +38,7 @@ export interface NativeServer {
   events(): Promise<ServerEvent[] | null>
   injectFault(fault: string): void
   clearFaults(): void
+  liveReaders(): number
   clear(): Promise<void>
   deleteStream(path: string): Promise<boolean>
   findStream(path: string): StoredStream | null
@@ -42,6 +48,7 @@ export interface NativeServer {
 
 export interface Addon {
   startServer(settings: ServerSettings): Promise<NativeServer>
-  nextCursor(client: string | null, intervalSeconds: number, epochSeconds: number, nowSeconds: number, toss: number): string
+  defaultCursors(): Required<CursorSettings>
+  nextCursor(client: string | null, cursors: CursorSettings, nowSeconds: number, toss: number): string
   globMatch(pattern: string, path: string): boolean
 }

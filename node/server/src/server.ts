@@ -1,6 +1,6 @@
 // The test server.
 import { native } from "./addon.js"
-import { DEFAULT_CURSOR_EPOCH, DEFAULT_CURSOR_INTERVAL_SECONDS } from "./cursor.js"
+import { cursorSettings } from "./cursor.js"
 import type { NativeServer } from "./native.js"
 import { ServerStore } from "./store.js"
 
@@ -26,13 +26,15 @@ export interface TestServerOptions {
   longPollTimeout?: number | undefined
   /** Keeps streams in this directory. Default: in memory. */
   dataDir?: string | undefined
+  /** Is told of every stream that came to be. */
   onStreamCreated?: StreamLifecycleHook | undefined
+  /** Is told of every stream that was deleted, or expired. */
   onStreamDeleted?: StreamLifecycleHook | undefined
   /** Whether read answers may be compressed. Default: yes. */
   compression?: boolean | undefined
   /** Length of a cursor interval. Default: 20. Units: seconds. */
   cursorIntervalSeconds?: number | undefined
-  /** Where cursor intervals start. */
+  /** Where cursor intervals start. Default: 2024-10-09. */
   cursorEpoch?: Date | undefined
   /** Whether webhook subscriptions work, also to loopback. Default: no. */
   webhooks?: boolean | undefined
@@ -78,15 +80,14 @@ export class DurableStreamTestServer {
   /** Listens, and resolves with the URL. Errors: the port is taken, the directory cannot be used, it runs already. */
   async start(): Promise<string> {
     if (this.#starting !== undefined) throw new Error("the server is already started; make a new one for a second")
-    const { onStreamCreated, onStreamDeleted, cursorEpoch = DEFAULT_CURSOR_EPOCH } = this.#options
+    const { onStreamCreated, onStreamDeleted, cursorIntervalSeconds, cursorEpoch } = this.#options
     this.#starting = native.startServer({
       host: this.#options.host ?? "127.0.0.1",
       port: this.#options.port ?? 4437,
       dataDir: this.#options.dataDir,
-      longPollTimeoutMs: this.#options.longPollTimeout ?? 30_000,
+      longPollTimeoutMs: this.#options.longPollTimeout,
       compression: this.#options.compression ?? true,
-      cursorIntervalSeconds: this.#options.cursorIntervalSeconds ?? DEFAULT_CURSOR_INTERVAL_SECONDS,
-      cursorEpochSeconds: cursorEpoch.getTime() / 1000,
+      cursors: cursorSettings({ intervalSeconds: cursorIntervalSeconds, epoch: cursorEpoch }),
       webhooks: this.#options.webhooks ?? false,
       hasHooks: onStreamCreated !== undefined || onStreamDeleted !== undefined,
     })
@@ -121,6 +122,11 @@ export class DurableStreamTestServer {
   /** The port listened on. Throws before `start()`. */
   get port(): number {
     return this.#started().port
+  }
+
+  /** Number of long-polls and SSE answers under way, to wait for readers in a test. Throws before `start()`. */
+  liveReaders(): number {
+    return this.#started().liveReaders()
   }
 
   /** The streams the server holds. */
