@@ -4,6 +4,8 @@
 use durable_streams_bindings::{ErrorCode, ErrorInfo};
 use rustler::{Encoder, Env, Term};
 
+use crate::provider;
+
 rustler::atoms! {
     attempts, code, detail, final_offset, headers, may_be_applied, operation, reason, retry_after_ms, server_text,
     status, url,
@@ -33,6 +35,9 @@ pub(crate) fn details<'a>(env: Env<'a>, error: &ErrorInfo) -> Term<'a> {
 
 /// What programs match on.
 fn reason_of<'a>(env: Env<'a>, error: &ErrorInfo) -> Term<'a> {
+    if let Some(exception) = error.host_error().and_then(|host| provider::exception(env, host)) {
+        return exception;
+    }
     let facts = error.failure().facts();
     let text = || error.failure().server_text().unwrap_or_default().to_owned();
     match error.code() {

@@ -5,11 +5,18 @@
 //! a place for rules of the protocol.
 //!
 //! No function here waits: it starts an operation and returns, and `reply` sends what came of
-//! it. Read next: `reply`, then `error` and `options` for what crosses the border.
+//! it. Read next: `reply`; then `handle`, `error` and `options` for what crosses the border.
 
 mod embedded;
 mod error;
+mod handle;
+mod json;
 mod options;
+mod producer;
+mod provider;
+mod reader;
 mod reply;
+mod server;
+mod stream;
 
 rustler::init!("Elixir.DurableStreams.Native");
