@@ -4,7 +4,6 @@ defmodule DurableStreams.Application do
 
   @impl true
   def start(_type, _arguments) do
-    children = []
-    Supervisor.start_link(children, strategy: :one_for_one, name: DurableStreams.Supervisor)
+    Supervisor.start_link([DurableStreams.Storage], strategy: :one_for_one, name: DurableStreams.Supervisor)
   end
 end

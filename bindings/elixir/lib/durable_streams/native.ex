@@ -9,7 +9,24 @@ defmodule DurableStreams.Native do
     cancel: 1
   ]
 
-  @embedded []
+  @embedded [
+    keeper_open: 2,
+    keeper_stop: 2,
+    keeper_live_readers: 1,
+    keeper_max_body_bytes: 1,
+    keeper_listen: 4,
+    keeper_stop_listening: 2,
+    keeper_call: 3,
+    keeper_pull: 2,
+    keeper_let_go: 1,
+    keeper_create: 4,
+    keeper_append: 5,
+    keeper_close: 3,
+    keeper_delete: 3,
+    keeper_metadata: 3,
+    keeper_read: 5,
+    keeper_read_messages: 5
+  ]
 
   for {name, arity} <- @client ++ @embedded do
     arguments = Macro.generate_unique_arguments(arity, __MODULE__)

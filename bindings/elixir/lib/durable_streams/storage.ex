@@ -1,0 +1,144 @@
+defmodule DurableStreams.Storage do
+  @moduledoc """
+  The engine that keeps the application's own streams, started with the application.
+
+      config :durable_streams,
+        storage: :memory
+
+  | key | default | |
+  |---|---|---|
+  | `:storage` | `:memory` | `{:file, directory}` keeps streams on disk, created when missing: an append is acknowledged once it is synced. `:none` starts no engine, for programs that only use the client |
+  | `:mount` | `"/v1/stream"` | the path below which the streams are served over HTTP; `DurableStreams.Server` uses it, and subscriptions name it in their URLs |
+  | `:public_url` | the request's host | the origin in `Location`, such as `"https://streams.example.com"` |
+  | `:long_poll_timeout` | `30_000` | how long a long-poll over HTTP waits, in milliseconds |
+  | `:sse_reconnect_interval` | `60_000` | about how long an answer of server-sent events lasts, in milliseconds |
+  | `:max_body_bytes` | 16 MiB | largest request body over HTTP |
+  | `:max_streams` | no limit | most streams |
+
+  A directory belongs to one engine at a time: a second one, in this VM or another, is refused.
+
+  Further engines with storages of their own can be started under a supervisor, and named in
+  `DurableStreams.Protocol.Plug` and `DurableStreams.Server`:
+
+      children = [{DurableStreams.Storage, name: MyApp.Audit, storage: {:file, "/var/lib/audit"}}]
+  """
+  use GenServer
+
+  alias DurableStreams.{Call, Native}
+
+  @options [
+    :storage,
+    :mount,
+    :public_url,
+    :long_poll_timeout,
+    :sse_reconnect_interval,
+    :max_body_bytes,
+    :max_streams
+  ]
+
+  @type name :: atom()
+  @type storage :: :memory | {:file, Path.t()} | :none
+
+  @doc "A child for a supervisor; see `start_link/1`."
+  def child_spec(options) do
+    options = options(options)
+    # Time to carry out what is queued and to close the files.
+    %{id: options[:name], start: {__MODULE__, :start_link, [options]}, shutdown: 10_000}
+  end
+
+  @doc """
+  Starts an engine.
+
+  Options are those of the configuration, and `:name`, under which it is found; without a name it
+  is the application's own, with the application's configuration.
+  """
+  @spec start_link(keyword()) :: GenServer.on_start()
+  def start_link(options \\ []) do
+    options = options(options)
+    GenServer.start_link(__MODULE__, options, name: options[:name])
+  end
+
+  defp options(options) do
+    case Keyword.pop(options, :name, __MODULE__) do
+      {__MODULE__, options} ->
+        configured = Application.get_all_env(:durable_streams) |> Keyword.take(@options)
+        [name: __MODULE__] ++ Keyword.merge(configured, options)
+
+      {name, options} when is_atom(name) ->
+        [name: name] ++ options
+    end
+  end
+
+  @doc false
+  # The native handle. Found without asking the process: nothing queues behind anything.
+  def engine(name \\ __MODULE__) do
+    case :persistent_term.get({__MODULE__, name}, nil) do
+      nil -> raise ArgumentError, not_running(name)
+      engine -> engine
+    end
+  end
+
+  defp not_running(__MODULE__) do
+    "no engine is running: start the application :durable_streams, and do not configure storage: :none"
+  end
+
+  defp not_running(name) do
+    "no engine is running under the name #{inspect(name)}: start {DurableStreams.Storage, name: #{inspect(name)}}"
+  end
+
+  @impl true
+  def init(options) do
+    # So that terminate/2 is called when the application stops.
+    Process.flag(:trap_exit, true)
+    name = Keyword.fetch!(options, :name)
+    close(name)
+
+    with {:ok, settings} <- settings(Keyword.delete(options, :name)) do
+      open(name, settings)
+    else
+      :none -> {:ok, name}
+      {:error, text} -> {:stop, text}
+    end
+  end
+
+  defp open(name, settings) do
+    case Call.await(&Native.keeper_open(&1, settings)) do
+      {:ok, engine} ->
+        :persistent_term.put({__MODULE__, name}, engine)
+        {:ok, name}
+
+      {:error, %{detail: detail}} ->
+        {:stop, detail}
+    end
+  end
+
+  defp settings(options) do
+    case Keyword.keys(options) -- @options do
+      [] -> options |> Map.new() |> Map.pop(:storage, :memory) |> settings_with()
+      [unknown | _] -> {:error, "#{inspect(unknown)} is no option; these are: #{inspect(@options)}"}
+    end
+  end
+
+  defp settings_with({:none, _}), do: :none
+  defp settings_with({:memory, settings}), do: {:ok, settings}
+  defp settings_with({{:file, directory}, settings}), do: {:ok, Map.put(settings, :data_dir, Path.expand(directory))}
+
+  defp settings_with({other, _}) do
+    {:error, "storage is #{inspect(other)}; give :memory, {:file, directory} or :none"}
+  end
+
+  @impl true
+  def terminate(_reason, name), do: close(name)
+
+  # Also for an engine that a process killed before left behind: its directory is still locked.
+  defp close(name) do
+    key = {__MODULE__, name}
+
+    if engine = :persistent_term.get(key, nil) do
+      :persistent_term.erase(key)
+      Call.await(&Native.keeper_stop(&1, engine))
+    end
+
+    :ok
+  end
+end
