@@ -99,6 +99,46 @@ test("create is repeatable with the same configuration only", async () => {
   assert.equal((await failure(DurableStream.create({ ...options, contentType: "text/plain" }))).code, "CONFLICT_EXISTS")
 })
 
+test("lastResponse tells whether a create made the stream", async () => {
+  const handle = new DurableStream({ ...base, url: server.url(), contentType: json })
+  await handle.create()
+  assert.deepEqual([handle.lastResponse.isNew, handle.lastResponse.status], [true, 201])
+  await handle.create()
+  assert.deepEqual([handle.lastResponse.isNew, handle.lastResponse.status], [false, 200])
+  await handle.append("1")
+  assert.equal("isNew" in handle.lastResponse, false)
+})
+
+test("every operation takes headers of its own", async () => {
+  const wire = await startWire((request, response) => response.writeHead(200, { "stream-next-offset": "5", "content-type": json }).end())
+  const handle = new DurableStream({ ...base, url: wire.url, contentType: json, headers: { "x-trace": "handle", "x-kept": "1" } })
+  const headers = { "X-Trace": "call" }
+  await handle.create({ headers })
+  await handle.append("1", { headers })
+  await handle.appendStream(["2"], { headers })
+  await handle.close({ headers })
+  await handle.head({ headers })
+  await handle.delete({ headers })
+  await handle.head()
+  assert.deepEqual(wire.seen.map((request) => request.method), ["PUT", "POST", "POST", "POST", "HEAD", "DELETE", "HEAD"])
+  assert.deepEqual(wire.seen.map((request) => request.headers["x-trace"]), [...Array(6).fill("call"), "handle"])
+  assert.equal(wire.seen.every((request) => request.headers["x-kept"] === "1"), true)
+  await wire.stop()
+})
+
+test("headers of a call share no request with other appends, and never replace the protocol's", async () => {
+  const wire = await startWire((request, response) => response.writeHead(204, { "stream-next-offset": "5" }).end())
+  const handle = new DurableStream({ ...base, url: wire.url, contentType: json })
+  await Promise.all([handle.append("1", { headers: { "x-n": "1" } }), handle.append("2", { headers: { "x-n": "2", "stream-seq": "9" }, seq: "a" })])
+  const requests = Object.fromEntries(wire.seen.map((request) => [request.headers["x-n"], request]))
+  assert.deepEqual([requests[1].body, requests[2].body, requests[2].headers["stream-seq"]], ["[1]", "[2]", "a"])
+  for (const headers of [{ "x-n": () => "1" }, { "bad name": "1" }, { "x-n": "line\nbreak" }]) {
+    assert.equal((await failure(handle.append("3", { headers }))).code, "BAD_REQUEST")
+  }
+  assert.equal(wire.seen.length, 2)
+  await wire.stop()
+})
+
 test("create carries its options", async () => {
   const expiresAt = new Date(Date.now() + 3_600_000).toISOString()
   const wire = await startWire((request, response) => response.writeHead(201, { "stream-next-offset": "5" }).end())

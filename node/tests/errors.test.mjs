@@ -72,6 +72,7 @@ for (const [operation, status, headers, code] of MEANINGS) {
       assert.equal(error instanceof StreamClosedError, code === "STREAM_CLOSED")
       assert.equal(error.code, code)
       assert.equal(error.status, status)
+      assert.equal(error.operation, { "append with seq": "append", connect: "head" }[operation] ?? operation)
       assert.equal(error.url.startsWith(url), true)
       assert.equal(new Headers(error.headers).get("x-request"), "7")
       if (operation !== "connect") assert.equal(error.text, "why it failed")

@@ -1,5 +1,5 @@
 // The idempotent producer: batches, order, once, epochs, its ends, and how much it holds.
-import { DurableStream, IdempotentProducer, StaleEpochError } from "@durable-streams/client"
+import { DurableStream, IdempotentProducer, StaleEpochError, StreamClosedError } from "@durable-streams/client"
 import { assert, deferred, failure } from "./lib/assert.mjs"
 import { startServer } from "./lib/server.mjs"
 import { after, before, test } from "./lib/test.mjs"
@@ -203,6 +203,59 @@ test("errors reach onError, and the next flush", async () => {
   // Detaching swallows what it cannot deliver.
   producer.append("2")
   await producer.detach()
+})
+
+test("appendAcknowledged resolves when its message is stored, in the order of the calls", async () => {
+  const handle = await created()
+  const producer = new IdempotentProducer(handle, "p", { epoch: 3, lingerMs: 0 })
+  producer.append("1")
+  const second = producer.appendAcknowledged("2")
+  producer.append("3")
+  const told = await second
+  assert.equal(told.epoch, 3)
+  assert.equal(told.duplicate, false)
+  const stored = await (await handle.stream({ live: false })).json()
+  assert.deepEqual(stored.slice(0, 2), [1, 2])
+  // The offset behind its batch: the rest comes after it.
+  await producer.flush()
+  const rest = await (await handle.stream({ live: false, offset: told.offset })).json()
+  assert.deepEqual([...stored.slice(0, 3 - rest.length), ...rest], [1, 2, 3])
+  assert.equal((await failure(producer.appendAcknowledged("no json"))).code, "BAD_REQUEST")
+  assert.equal((await failure(producer.appendAcknowledged(""))).code, "BAD_REQUEST")
+  // Told where it was waited for: no flush repeats it.
+  await producer.flush()
+  await producer.detach()
+  assert.equal((await failure(producer.appendAcknowledged("4"))).code, "ALREADY_CLOSED")
+})
+
+test("appendAcknowledged fails with what kept its message from being stored", async () => {
+  const handle = await created()
+  const producer = new IdempotentProducer(handle, "p", { lingerMs: 0 })
+  await handle.close()
+  const error = await failure(producer.appendAcknowledged("1"))
+  assert.equal(error instanceof StreamClosedError, true)
+  assert.equal(error.operation, "append")
+})
+
+test("a signal ends the wait of a flush; the messages arrive all the same", async () => {
+  const gate = deferred()
+  const wire = await startWire(async (request, response) => {
+    await gate.promise
+    response.writeHead(200, { "stream-next-offset": "1", "producer-epoch": "0", "producer-seq": "0" }).end()
+  })
+  const producer = new IdempotentProducer(new DurableStream({ ...base, url: wire.url, contentType: json }), "p", { lingerMs: 0 })
+  producer.append("1")
+  const controller = new AbortController()
+  const waiting = failure(producer.flush({ signal: controller.signal }))
+  await wire.arrived(1)
+  const reason = new Error("no time")
+  controller.abort(reason)
+  assert.equal(await waiting, reason)
+  gate.resolve()
+  await producer.flush()
+  assert.equal(producer.pendingCount, 0)
+  await producer.detach()
+  await wire.stop()
 })
 
 test("only text and bytes are taken", async () => {

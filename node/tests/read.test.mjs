@@ -318,6 +318,72 @@ test("short SSE connections end in long-polls", async () => {
   await wire.stop()
 })
 
+/** What a server saw of a read by SSE whose every answer ends at once. */
+async function shortAnswers(sseResilience, polls = "1") {
+  const told = []
+  const original = console.warn
+  console.warn = (...text) => told.push(text.join(" "))
+  const wire = await startWire((request, response) => {
+    const live = request.query.get("live")
+    if (live === null) return response.writeHead(200, readHeaders("1")).end("x")
+    if (live === "sse" && wire.seen.length < 8) return response.writeHead(200, { "content-type": "text/event-stream" }).end()
+    if (live === "sse") return response.writeHead(200, { "content-type": "text/event-stream" }).end(sseBatch("end", "9", { closed: true }))
+    response.writeHead(200, readHeaders("9", { closed: true, "stream-cursor": polls })).end("end")
+  })
+  try {
+    const response = await stream({ ...base, url: wire.url, live: "sse", sseResilience })
+    assert.equal((await collect(response.textStream())).join(""), "xend")
+  } finally {
+    console.warn = original
+    await wire.stop()
+  }
+  return { modes: wire.seen.map((request) => request.query.get("live")), told, url: wire.url }
+}
+
+test("how many short SSE connections are too many is the caller's choice, and told once on the console", async () => {
+  const sooner = await shortAnswers({ maxShortConnections: 1 })
+  assert.deepEqual(sooner.modes, [null, "sse", "long-poll"])
+  assert.equal(sooner.told.length, 1)
+  assert.equal(sooner.told[0].includes(sooner.url), true, sooner.told[0])
+  const quiet = await shortAnswers({ maxShortConnections: 2, backoffBaseDelay: 0, logWarnings: false })
+  assert.deepEqual(quiet, { modes: [null, "sse", "sse", "long-poll"], told: [], url: quiet.url })
+})
+
+test("a read that keeps trying stays with SSE, and so does one to which no answer is short", async () => {
+  for (const patient of [{ maxShortConnections: Infinity, backoffBaseDelay: 1, backoffMaxDelay: 1 }, { minConnectionDuration: 0 }]) {
+    const { modes, told } = await shortAnswers(patient)
+    assert.deepEqual(modes, [null, ...Array(7).fill("sse")])
+    assert.deepEqual(told, [])
+  }
+})
+
+for (const [name, value] of [
+  ["minConnectionDuration", -1],
+  ["maxShortConnections", 0],
+  ["maxShortConnections", 1.5],
+  ["backoffBaseDelay", -1],
+  ["backoffMaxDelay", 1],
+]) {
+  test(`sseResilience refuses ${name} ${value}`, async () => {
+    const error = await failure(stream({ ...base, url: server.url(), sseResilience: { [name]: value } }))
+    assert.equal(error.code, "BAD_REQUEST")
+    assert.equal(error.message.includes(name), true, error.message)
+  })
+}
+
+test("maxBatchBytes bounds what a byte stream is delivered in", async () => {
+  const handle = await DurableStream.create({ ...base, url: server.url(), contentType: "application/octet-stream" })
+  const data = new Uint8Array(300_000).map((_, n) => n * 31)
+  await handle.append(data)
+  const batches = await collect((await handle.stream({ live: false, maxBatchBytes: 100_000 })).batches())
+  const pieces = batches.filter((batch) => !batch.isEmpty)
+  assert.equal(pieces.length >= 2, true, String(pieces.length))
+  // Pieces of an answer cut no further than the network does: none holds the whole.
+  assert.equal(pieces.every((batch) => batch.data.length < data.length), true)
+  assert.deepEqual(Buffer.concat(pieces.map((batch) => batch.data)), Buffer.from(data))
+  assert.equal((await failure(handle.stream({ live: false, maxBatchBytes: 0 }))).code, "BAD_REQUEST")
+})
+
 test("the first request never says live; the next echoes offset and cursor", async () => {
   const wire = await startWire((request, response, n) => {
     if (n === 0) response.writeHead(200, readHeaders("o1")).end("a")

@@ -81,6 +81,21 @@ test("a long-poll waits as long as the option says", () =>
     assert.equal(ms >= 290 && ms < 5000, true, `${ms} ms`)
   }))
 
+test("liveReaders counts the live reads under way", () =>
+  running({}, async (server, at) => {
+    assert.equal(server.liveReaders(), 0)
+    await put(at())
+    const leaving = new AbortController()
+    const { signal } = leaving
+    // An SSE answer has begun when its head is here.
+    const first = await fetch(`${at()}?offset=now&live=sse`, { signal })
+    const second = await fetch(`${at()}?offset=now&live=sse`, { signal })
+    assert.equal(server.liveReaders(), 2)
+    leaving.abort()
+    await Promise.allSettled([first.text(), second.text()])
+    while (server.liveReaders() > 0) await new Promise((resolve) => setImmediate(resolve))
+  }))
+
 test("hooks tell what was created and deleted", async () => {
   const created = []
   const deleted = deferred()

@@ -49,6 +49,7 @@ import type {
   HeadersRecord,
   IdempotentAppendResult,
   JsonBatch,
+  LastResponse,
   LegacyLiveMode,
   LiveMode,
   MaybePromise,
@@ -56,6 +57,7 @@ import type {
   ParamsRecord,
   ReadOptions,
   ReadableStreamAsyncIterable,
+  RequestOptions,
   RetryOpts,
   SSEResilienceOptions,
   StreamErrorHandler,
@@ -97,7 +99,11 @@ export async function handles(signal: AbortSignal): Promise<void> {
     // @ts-expect-error a stream that does not exist has no tail
     void head.offset
   }
-  const append: AppendOptions = { seq: "1", contentType: "text/plain", signal, producerId: "p", producerEpoch: 0, producerSeq: 0 }
+  const request: RequestOptions = { signal, headers: { "x-trace": "1" } }
+  const append: AppendOptions = { ...request, seq: "1", ifMatch: "e", contentType: "text/plain", producerId: "p", producerEpoch: 0, producerSeq: 0 }
+  // @ts-expect-error functions belong to the handle
+  await handle.append("text", { headers: { a: () => "1" } })
+  await handle.create({ ...request, contentType: "text/plain", forkFrom: "/other", forkOffset: "1", forkSubOffset: 2 })
   await handle.append("text", append)
   await handle.append(new Uint8Array())
   await handle.append(Promise.resolve("text"))
@@ -108,8 +114,11 @@ export async function handles(signal: AbortSignal): Promise<void> {
   await handle.appendStream((async function* () { yield "text" })())
   const writable: WritableStream<Uint8Array | string> = handle.writable()
   const closed: { finalOffset: Offset } = await handle.close({ body: "x", contentType: "text/plain", signal })
-  await handle.delete({ signal })
-  await handle.head({ signal })
+  await handle.delete(request)
+  await handle.head(request)
+  const last: LastResponse | undefined = handle.lastResponse
+  const told: [number | undefined, boolean | undefined] = [last?.attempts, last?.isNew]
+  void told
   const known: string | undefined = handle.contentType
   const where: string = connected.url
   void [writable, closed, known, where]
@@ -172,7 +181,10 @@ export async function produces(handle: DurableStream, signal: AbortSignal): Prom
   producer.append(new Uint8Array())
   // @ts-expect-error objects are the caller's to serialize
   producer.append({ n: 1 })
+  const stored: IdempotentAppendResult = await producer.appendAcknowledged("y")
+  void stored.seq
   await producer.flush()
+  await producer.flush({ signal })
   await producer.restart()
   await producer.detach()
   const result: CloseResult = await producer.close("last")
@@ -205,7 +217,7 @@ export async function errors(error: unknown, response: Response): Promise<string
       case "PARSE_ERROR":
       case "STREAM_CLOSED":
       case "UNKNOWN":
-        return `${error.status ?? ""} ${String(error.details)}`
+        return `${error.status ?? ""} ${error.operation ?? ""} ${String(error.details)}`
     }
     // @ts-expect-error no such code
     if (error.code === "NO_SUCH_CODE") return "never"

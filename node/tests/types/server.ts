@@ -28,7 +28,7 @@ export async function servers(): Promise<string> {
   server.injectFault("/v1/stream/a", { status: 500, count: 1, retryAfter: 1, delayMs: 1, jitterMs: 1, dropConnection: false, truncateBodyBytes: 1, corruptBody: false, probability: 1, method: "GET", injectSseEvent: { eventType: "a", data: "b" } })
   server.injectError("/v1/stream/a", 500, 2, 1)
   server.clearInjectedFaults()
-  const told: [string, string, number] = [server.url, server.baseUrl, server.port]
+  const told: [string, string, number, number] = [server.url, server.baseUrl, server.port, server.liveReaders()]
   await server.stop()
   // @ts-expect-error no such option
   new DurableStreamTestServer({ ports: 1 })
