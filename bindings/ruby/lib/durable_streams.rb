@@ -6,6 +6,7 @@ end
 
 require "json"
 require "logger"
+require "time"
 require_relative "durable_streams/version"
 require_relative "durable_streams/errors"
 require_relative "durable_streams/types"

@@ -17,7 +17,16 @@ module DurableStreams
       @closed = false
     end
 
+    # Without its headers, which may be credentials.
+    # @return [String]
+    def inspect
+      "#<#{self.class} #{context.configuration.base_url}#{' closed' if closed?}>"
+    end
+
     # With a block: yields a client, closes it, returns the block's value. Else returns the client.
+    # @param options [Hash] those of {#initialize}
+    # @yieldparam client [Client]
+    # @return [Client, Object]
     def self.open(**options)
       client = new(**options)
       return client unless block_given?
@@ -30,30 +39,42 @@ module DurableStreams
     end
 
     # A handle, without any I/O.
+    # @param url [String] a URL, or a path below `base_url`
+    # @param options [Hash] those of {Stream#initialize}
     # @return [Stream]
+    # @raise [ClosedError]
     def stream(url, **options)
       check_open
       Stream.new(url, context: context, **options)
     end
 
+    # @param url [String]
+    # @param options [Hash] those of {Stream.connect}
     # @return [Stream] a stream that exists, checked by HEAD
+    # @raise [StreamNotFoundError]
     def connect(url, **options)
       check_open
       Stream.connect(url, context: context, **options)
     end
 
+    # @param url [String]
+    # @param options [Hash] those of {Stream.create}
     # @return [Stream] a new stream
+    # @raise [StreamExistsError]
     def create(url, **options)
       check_open
       Stream.create(url, context: context, **options)
     end
 
     # Makes no more handles. Those that exist go on; connections are shared by the process.
+    # Safe to repeat.
+    # @return [nil]
     def close
       @closed = true
       nil
     end
 
+    # @return [Boolean]
     def closed?
       @closed
     end

@@ -4,6 +4,11 @@ module DurableStreams
   # The extension, and what surrounds every call of it.
   # @api private
   module Native
+    class << self
+      # The transport of tests, if one is installed.
+      attr_accessor :mock
+    end
+
     # Runs a blocking call. Under a fiber scheduler a thread waits instead, so that other fibers
     # run meanwhile.
     def self.wait(&call)
@@ -36,11 +41,32 @@ module DurableStreams
   module Data
     # @return [Array(String, Boolean)] the text, and whether it is an encoded value
     def self.encode(data)
+      data.is_a?(String) ? [data, false] : [text(data), true]
+    end
+
+    # @return [String] a Hash or an Array as JSON text
+    # @raise [ArgumentError]
+    def self.text(data)
       case data
-      when String then [data, false]
-      when Hash, Array, Numeric, true, false then [JSON.generate(data), true]
+      when Hash, Array, Numeric, true, false then Native.generate(data) || JSON.generate(data)
       else raise ArgumentError, "data: expected a String, Hash or Array, got #{data.inspect}"
       end
+    rescue JSON::GeneratorError, JSON::NestingError => e
+      raise ArgumentError, "data: has no form in JSON: #{e.message}"
+    end
+  end
+
+  # Names and values, where a value may be a callable.
+  # @api private
+  module Pairs
+    # Whether any value is asked anew for every request.
+    def self.calls?(hash)
+      hash.each_value.any? { |value| value.respond_to?(:call) }
+    end
+
+    # @return [Array<Array(String, String)>]
+    def self.texts(pairs)
+      pairs.map { |name, value| [name.to_s, (value.respond_to?(:call) ? value.call : value).to_s] }
     end
   end
 end

@@ -24,18 +24,29 @@ module DurableStreams
       @consumed = false
     end
 
-    # Everything available had been read.
-    def up_to_date
-      @up_to_date
-    end
+    # @return [Boolean] whether everything available had been read
+    attr_reader :up_to_date
     alias up_to_date? up_to_date
 
-    # The end of a closed stream was reached.
+    # @return [Boolean] whether the end of a closed stream was reached
     def stream_closed?
       @stream_closed
     end
 
+    # @return [String, nil] the stream's content type, as the latest answer says
+    def content_type
+      @native.content_type
+    end
+
+    # @return [Hash{String => String}] headers of the latest answer
+    def headers
+      @native.headers
+    end
+
     # Yields batches; some carry nothing but news of the position.
+    # @yieldparam batch [JsonBatch, ByteChunk]
+    # @return [self, Enumerator]
+    # @raise [AlreadyConsumedError] when it was iterated before
     def each_batch
       return enum_for(:each_batch) unless block_given?
       raise AlreadyConsumedError.new("the read has been iterated", code: "ALREADY_CONSUMED") if @consumed
@@ -51,6 +62,9 @@ module DurableStreams
       self
     end
 
+    # The same as {#each_batch}.
+    # @yieldparam batch [JsonBatch, ByteChunk]
+    # @return [self, Enumerator]
     def each(&block)
       return enum_for(:each) unless block
 
@@ -58,11 +72,13 @@ module DurableStreams
     end
 
     # Ends the read and its connection. A thread that waits in it gets {ClosedError}.
+    # @return [nil]
     def close
       @native.close
       nil
     end
 
+    # @return [Boolean]
     def closed?
       @native.closed?
     end
@@ -80,11 +96,13 @@ module DurableStreams
     end
 
     def json_batch(fields)
-      JsonBatch.new(text: fields[:data], empty: fields[:empty], **position(fields))
+      source = fields[:json] ? fields[:data] : Native::Batch.new(fields[:data])
+      JsonBatch.new(source: source, empty: fields[:empty], **position(fields))
     end
 
     def byte_chunk(fields)
-      ByteChunk.new(data: fields[:data], **position(fields)).freeze
+      data = fields[:json] ? fields[:data].text.b : fields[:data]
+      ByteChunk.new(data: data, **position(fields)).freeze
     end
 
     def position(fields)
@@ -94,10 +112,13 @@ module DurableStreams
 
   # A read of messages.
   class JsonReader < Reader
+    # Yields messages.
+    # @yieldparam message [Object] a Hash with string keys, or whatever the message is
+    # @return [self, Enumerator]
     def each(&block)
       return enum_for(:each) unless block
 
-      each_batch { |batch| batch.items.each(&block) }
+      each_batch { |batch| batch.each_once(&block) }
     end
 
     private

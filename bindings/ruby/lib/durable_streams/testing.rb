@@ -1,59 +1,68 @@
 # frozen_string_literal: true
 
 require "durable_streams"
+require_relative "testing/server"
+require_relative "testing/mock_transport"
+require_relative "testing/matchers"
 
 module DurableStreams
-  # Help for tests of programs that use streams.
+  # Help for tests of programs that use streams: {Server}, a real server in memory; and a mock
+  # transport, which leads every handle made while it is installed to such a server, whatever
+  # host the program names, and writes down what was asked.
   module Testing
-    # A real server inside this process, in memory, on a free loopback port.
-    class Server
-      # With a block: yields the server, stops it, returns the block's value.
-      def self.start(**options)
-        server = new(Native.wait { Native::Server.start(options) })
-        return server unless block_given?
-
-        begin
-          yield server
-        ensure
-          server.stop
-        end
+    class << self
+      # Installs the mock transport for handles made from now on.
+      # @return [MockTransport]
+      def install!
+        Native.mock ||= MockTransport.new
       end
 
-      def initialize(native)
-        @native = native
+      # Removes the mock transport with everything in it.
+      # @return [nil]
+      def reset!
+        mock = Native.mock
+        Native.mock = nil
+        mock&.stop
+        nil
       end
 
-      def url
-        @native.url
+      # Forgets requests, answers and streams; the mock transport stays installed.
+      # @return [nil]
+      def clear!
+        Native.mock&.clear
+        nil
       end
 
-      def port
-        @native.port
+      # @return [Boolean]
+      def installed?
+        !Native.mock.nil?
       end
 
-      # Lets requests to `path` fail: `status:`, `delay_ms:`, `drop_connection:`, `count:`,
-      # `retry_after:`, `method:`.
-      def inject_fault(path, **fault)
-        Native.wait { @native.inject_fault({ path: path, **fault }) }
+      # @return [MockTransport, nil]
+      def mock_transport
+        Native.mock
       end
 
-      def clear_faults
-        Native.wait { @native.clear_faults }
+      # @param path [String] path of a URL
+      # @return [Array] messages of a JSON stream, chunks of any other; empty when there is none
+      # @raise [RuntimeError] when no mock transport is installed
+      def messages_for(path)
+        installed.messages_for(path)
       end
 
-      # Deletes every stream.
-      def clear
-        Native.wait { @native.clear }
+      # @return [Array<MockTransport::Request>] what was asked, in order
+      # @raise [RuntimeError] when no mock transport is installed
+      def requests
+        installed.requests
       end
 
-      # @return [Integer] long-polls and SSE answers under way
-      def live_readers
-        Native.wait { @native.live_readers }
-      end
+      private
 
-      def stop
-        Native.wait { @native.stop }
+      def installed
+        mock_transport || raise("call DurableStreams::Testing.install! first")
       end
     end
   end
 end
+
+RSpec.configure { |config| config.include DurableStreams::Testing::Matchers } if defined?(RSpec::Core)

@@ -58,7 +58,7 @@ impl<'a> Fields<'a> {
     /// Adds status and headers of the answer.
     pub(crate) fn told(self, told: Told) -> Result<RHash, Error> {
         let headers = self.ruby.hash_from_iter(told.headers);
-        Ok(self.set("status", told.status)?.set("headers", headers)?.hash)
+        Ok(self.set("status", told.status)?.set("headers", headers)?.set("attempts", told.attempts)?.hash)
     }
 
     pub(crate) const fn done(self) -> RHash {

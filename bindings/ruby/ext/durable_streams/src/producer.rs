@@ -1,14 +1,18 @@
 //! `Native::Producer`: exactly-once writing.
 
-use std::sync::Arc;
+use std::{cell::RefCell, sync::Arc};
 
-use durable_streams_bindings::producer::{Acknowledged, BatchNumbers, OnError, Producer, ProducerConfig};
-use magnus::{Error, Module, Object, RHash, RModule, RString, Ruby, Value, function, method};
+use durable_streams_bindings::producer::{Acknowledged, BatchNumbers, OnError, Producer, ProducerConfig, Receipt};
+use magnus::{
+    Error, Module, Object, RArray, RHash, RModule, RString, Ruby, Symbol, Value, function, method, prelude::*,
+    rb_sys::AsRawValue,
+};
 
 use crate::{
     convert::{Fields, Options, copied},
-    error::raised,
+    error::{raised, to_exception},
     host::{Kept, prepare_dispatcher, reporter},
+    json::encode::encode,
     stream::{NativeStream, retry},
     wait::wait,
 };
@@ -17,10 +21,23 @@ use crate::{
 #[magnus::wrap(class = "DurableStreams::Native::Producer", free_immediately)]
 pub(crate) struct NativeProducer(Producer);
 
+/// What to wait for before the next message: the queue was full.
+#[magnus::wrap(class = "DurableStreams::Native::Receipt", free_immediately)]
+pub(crate) struct NativeReceipt(RefCell<Option<Receipt>>);
+
+thread_local! {
+    /// Where messages are encoded, one after the other.
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Scratch space beyond this is given back.
+const MAX_SCRATCH: usize = 1024 * 1024;
+
 pub(crate) fn define(ruby: &Ruby, native: RModule) -> Result<(), Error> {
     let class = native.define_class("Producer", ruby.class_object())?;
     class.define_singleton_method("new", function!(NativeProducer::new, 2))?;
     class.define_method("append", method!(NativeProducer::append, 1))?;
+    class.define_method("append_all", method!(NativeProducer::append_all, 2))?;
     class.define_method("append_and_wait", method!(NativeProducer::append_and_wait, 1))?;
     class.define_method("flush", method!(NativeProducer::flush, 0))?;
     class.define_method("detach", method!(NativeProducer::detach, 0))?;
@@ -29,7 +46,23 @@ pub(crate) fn define(ruby: &Ruby, native: RModule) -> Result<(), Error> {
     class.define_method("last_acknowledged", method!(NativeProducer::last_acknowledged, 0))?;
     class.define_method("epoch", method!(|this: &NativeProducer| this.0.epoch(), 0))?;
     class.define_method("next_seq", method!(|this: &NativeProducer| this.0.next_seq(), 0))?;
-    class.define_method("pending_messages", method!(|this: &NativeProducer| this.0.pending_messages(), 0))
+    class.define_method("pending_messages", method!(|this: &NativeProducer| this.0.pending_messages(), 0))?;
+    class.define_method("pending_bytes", method!(|this: &NativeProducer| this.0.pending_bytes(), 0))?;
+    class.define_method("in_flight_batches", method!(|this: &NativeProducer| this.0.in_flight_batches(), 0))?;
+    class.define_method("acknowledged_offset", method!(|this: &NativeProducer| this.0.acknowledged_offset(), 0))?;
+    let receipt = native.define_class("Receipt", ruby.class_object())?;
+    receipt.define_method("room", method!(NativeReceipt::room, 0))
+}
+
+impl NativeReceipt {
+    const fn of(receipt: Receipt) -> Self {
+        Self(RefCell::new(Some(receipt)))
+    }
+
+    fn room(ruby: &Ruby, this: &Self) -> Result<(), Error> {
+        let receipt = this.0.take();
+        receipt.map_or(Ok(()), |receipt| wait(ruby, receipt.room()))
+    }
 }
 
 impl NativeProducer {
@@ -53,6 +86,8 @@ impl NativeProducer {
             },
             auto_claim: options.get_or_default("auto_claim")?,
             content_type: options.get("content_type")?,
+            max_queued_bytes: options.get("max_queued_bytes")?,
+            max_queued_messages: options.get("max_queued_messages")?,
             headers: options.get_or_default("headers")?,
             retry: retry(&options)?,
             on_error,
@@ -61,13 +96,59 @@ impl NativeProducer {
         Producer::open(&stream.0, config).map(Self).map_err(|error| raised(ruby, &error))
     }
 
-    /// Takes the message; waits only while the queue is full.
-    fn append(ruby: &Ruby, this: &Self, message: RString) -> Result<(), Error> {
-        // SAFETY: nothing of Ruby runs while the slice is in use.
-        let taken = this.0.append(unsafe { message.as_slice() });
-        match taken.map_err(|error| raised(ruby, &error))? {
-            Some(receipt) => wait(ruby, receipt.room()),
-            None => Ok(()),
+    /// Takes the message, at once. A receipt comes back when the queue is full.
+    fn append(ruby: &Ruby, this: &Self, message: Value) -> Result<Option<NativeReceipt>, Error> {
+        let receipt = this.take(ruby, message)?;
+        Ok(receipt.map(NativeReceipt::of))
+    }
+
+    /// Takes messages from this one on, until the queue is full or one is refused: the number of
+    /// the next, the receipt, and the exception.
+    fn append_all(
+        ruby: &Ruby,
+        this: &Self,
+        messages: RArray,
+        first: usize,
+    ) -> Result<(usize, Option<NativeReceipt>, Option<Value>), Error> {
+        let mut taken = first;
+        // By number: encoding may call Ruby, which may change the array.
+        while taken < messages.len() {
+            match this.take(ruby, messages.entry(taken.cast_signed())?) {
+                Ok(None) => taken += 1,
+                Ok(Some(receipt)) => return Ok((taken + 1, Some(NativeReceipt::of(receipt)), None)),
+                Err(error) => return Ok((taken, None, Some(to_exception(ruby, &error)?.as_value()))),
+            }
+        }
+        Ok((taken, None, None))
+    }
+
+    fn take(&self, ruby: &Ruby, message: Value) -> Result<Option<Receipt>, Error> {
+        let refused = |error| raised(ruby, &error);
+        if let Some(text) = RString::from_value(message) {
+            // SAFETY: nothing of Ruby runs while the slice is in use.
+            return self.0.append(unsafe { text.as_slice() }).map_err(refused);
+        }
+        let encoded = SCRATCH.with_borrow_mut(|scratch| {
+            scratch.clear();
+            scratch.shrink_to(MAX_SCRATCH);
+            // Neither is data that anybody means to append.
+            if message.is_nil() || Symbol::from_value(message).is_some() {
+                return None;
+            }
+            encode(message.as_raw(), scratch)?;
+            Some(self.0.append(scratch))
+        });
+        match encoded {
+            Some(taken) => taken.map_err(refused),
+            None => {
+                let text: RString = ruby
+                    .class_object()
+                    .const_get::<_, RModule>("DurableStreams")?
+                    .const_get::<_, RModule>("Data")?
+                    .funcall("text", (message,))?;
+                // SAFETY: as above.
+                self.0.append(unsafe { text.as_slice() }).map_err(refused)
+            }
         }
     }
 

@@ -1,11 +1,18 @@
-//! `Native::Reader`: batches, one by one.
+//! `Native::Reader`: batches, one by one; `Native::Batch`: the messages of one.
 
-use durable_streams_bindings::reader::{ReadConfig, Reader, live_mode};
-use magnus::{Error, Module, Object, RHash, RModule, Ruby, function, method};
+use durable_streams_bindings::{
+    Bytes, ErrorCode, ErrorInfo,
+    reader::{ReadConfig, Reader, live_mode},
+};
+use magnus::{
+    Error, Module, Object, RArray, RHash, RModule, RString, Ruby, Value, function, method, rb_sys::FromRawValue,
+    value::ReprValue,
+};
 
 use crate::{
-    convert::{Fields, Options},
+    convert::{Fields, Options, copied},
     error::raised,
+    json::decode::{Failed, decode},
     stream::NativeStream,
     wait::wait,
 };
@@ -13,6 +20,10 @@ use crate::{
 /// A read.
 #[magnus::wrap(class = "DurableStreams::Native::Reader", free_immediately)]
 pub(crate) struct NativeReader(Reader);
+
+/// The JSON of a batch, decoded when that is asked for.
+#[magnus::wrap(class = "DurableStreams::Native::Batch", free_immediately)]
+pub(crate) struct NativeBatch(Bytes);
 
 pub(crate) fn define(ruby: &Ruby, native: RModule) -> Result<(), Error> {
     let class = native.define_class("Reader", ruby.class_object())?;
@@ -22,7 +33,51 @@ pub(crate) fn define(ruby: &Ruby, native: RModule) -> Result<(), Error> {
     class.define_method("content_type", method!(|this: &NativeReader| this.0.content_type(), 0))?;
     class.define_method("status", method!(|this: &NativeReader| this.0.status(), 0))?;
     class.define_method("close", method!(|this: &NativeReader| this.0.close(), 0))?;
-    class.define_method("closed?", method!(|this: &NativeReader| this.0.is_closed(), 0))
+    class.define_method("closed?", method!(|this: &NativeReader| this.0.is_closed(), 0))?;
+    class.define_method("headers", method!(NativeReader::headers, 0))?;
+    let batch = native.define_class("Batch", ruby.class_object())?;
+    batch.define_singleton_method("new", function!(NativeBatch::of, 1))?;
+    batch.define_method("text", method!(NativeBatch::text, 0))?;
+    batch.define_method("part", method!(NativeBatch::part, 2))
+}
+
+impl Drop for NativeBatch {
+    fn drop(&mut self) {
+        // SAFETY: the collector drops it, on a thread that holds the lock; or whoever made it.
+        unsafe { rb_sys::rb_gc_adjust_memory_usage(-self.0.len().cast_signed() as _) };
+    }
+}
+
+impl NativeBatch {
+    /// Of text that is JSON although its stream's type does not say so.
+    fn of(ruby: &Ruby, text: RString) -> Self {
+        Self::new(ruby, copied(text))
+    }
+
+    fn new(ruby: &Ruby, text: Bytes) -> Self {
+        // The collector sees a small object otherwise, and comes too late.
+        ruby.gc_adjust_memory_usage(text.len().cast_signed());
+        Self(text)
+    }
+
+    fn text(ruby: &Ruby, this: &Self) -> RString {
+        ruby.enc_str_new(&this.0, ruby.utf8_encoding())
+    }
+
+    /// The next messages from a place on, this many at most, and the place of the rest.
+    fn part(ruby: &Ruby, this: &Self, at: usize, most: usize) -> Result<(RArray, Option<usize>), Error> {
+        match decode(&this.0, at, most) {
+            // SAFETY: it was made a moment ago.
+            Ok((messages, rest)) => {
+                Ok((RArray::from_value(unsafe { Value::from_raw(messages) }).unwrap_or(ruby.ary_new()), rest))
+            }
+            Err(Failed::Raised(error)) => Err(error),
+            Err(Failed::Invalid(what)) => {
+                let what = format!("the stream's data is not JSON: {what}");
+                Err(raised(ruby, &ErrorInfo::new(ErrorCode::ParseError, what)))
+            }
+        }
+    }
 }
 
 impl NativeReader {
@@ -35,9 +90,17 @@ impl NativeReader {
             cursor: options.get("cursor")?,
             if_none_match: options.get("if_none_match")?,
             read_ahead: options.get("read_ahead")?,
+            headers: options.get_or_default("headers")?,
+            params: options.get_or_default("params")?,
+            timeout_ms: options.get("timeout_ms")?,
+            max_batch_bytes: options.get("max_batch_bytes")?,
             ..ReadConfig::default()
         };
         Reader::open(&stream.0, config).map(Self).map_err(|error| raised(ruby, &error))
+    }
+
+    fn headers(ruby: &Ruby, this: &Self) -> RHash {
+        ruby.hash_from_iter(this.0.headers())
     }
 
     fn open(ruby: &Ruby, this: &Self) -> Result<(), Error> {
@@ -46,9 +109,13 @@ impl NativeReader {
 
     fn next_batch(ruby: &Ruby, this: &Self) -> Result<Option<RHash>, Error> {
         let Some(batch) = wait(ruby, this.0.next())? else { return Ok(None) };
-        let encoding = if batch.is_json { ruby.utf8_encoding() } else { ruby.ascii8bit_encoding() };
+        let data = if batch.is_json {
+            ruby.into_value(NativeBatch::new(ruby, batch.data))
+        } else {
+            ruby.enc_str_new(&batch.data, ruby.ascii8bit_encoding()).as_value()
+        };
         let fields = Fields::new(ruby)
-            .set("data", ruby.enc_str_new(&batch.data, encoding))?
+            .set("data", data)?
             .set("json", batch.is_json)?
             .set("empty", batch.is_empty)?
             .set("next_offset", batch.next_offset.to_query_value())?

@@ -13,6 +13,7 @@ pub(crate) fn define(ruby: &Ruby, native: RModule) -> Result<(), Error> {
     let class = native.define_class("Server", ruby.class_object())?;
     class.define_singleton_method("start", function!(NativeServer::start, 1))?;
     class.define_method("url", method!(|this: &NativeServer| this.0.url().to_owned(), 0))?;
+    class.define_method("streams_url", method!(|this: &NativeServer| this.0.streams_url().to_owned(), 0))?;
     class.define_method("port", method!(|this: &NativeServer| this.0.port(), 0))?;
     class.define_method("inject_fault", method!(NativeServer::inject_fault, 1))?;
     class.define_method("clear_faults", method!(NativeServer::clear_faults, 0))?;
@@ -44,7 +45,11 @@ impl NativeServer {
             count: options.get("count")?,
             retry_after: options.get("retry_after")?,
             method: options.get("method")?,
-            ..FaultConfig::default()
+            jitter_ms: options.get_or_default("jitter_ms")?,
+            truncate_body_bytes: options.get("truncate_body_bytes")?,
+            corrupt_body: options.get_or_default("corrupt_body")?,
+            inject_sse_event: options.get("inject_sse_event")?,
+            probability: options.get("probability")?,
         };
         wait(ruby, this.0.inject_fault(fault))
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use durable_streams_bindings::{
+    Transport,
     client::{ClientConfig, Dynamic, RetryNumbers},
     message::Message,
     stream::{AppendConfig, Batching, CreateConfig, Stream},
@@ -13,6 +14,7 @@ use crate::{
     convert::{Fields, Options, copied},
     error::raised,
     host::{Kept, Source, prepare_dispatcher},
+    mock::NativeMock,
     wait::wait,
 };
 
@@ -27,6 +29,7 @@ pub(crate) fn define(ruby: &Ruby, native: RModule) -> Result<(), Error> {
     class.define_method("content_type", method!(NativeStream::content_type, 0))?;
     class.define_method("create", method!(NativeStream::create, 1))?;
     class.define_method("append", method!(NativeStream::append, 3))?;
+    class.define_method("append_body", method!(NativeStream::append_body, 2))?;
     class.define_method("close_stream", method!(NativeStream::close_stream, 3))?;
     class.define_method("delete", method!(NativeStream::delete, 0))?;
     class.define_method("head", method!(NativeStream::head, 0))
@@ -66,7 +69,9 @@ impl NativeStream {
             timeout_ms: options.get("timeout_ms")?,
             long_poll_timeout_ms: options.get("long_poll_timeout_ms")?,
             sse_idle_timeout_ms: options.get("sse_idle_timeout_ms")?,
+            connect_timeout_ms: options.get("connect_timeout_ms")?,
             retry: retry(&options)?,
+            transport: options.get::<&NativeMock>("mock")?.map(|mock| Arc::clone(&mock.0) as Arc<dyn Transport>),
             ..ClientConfig::default()
         };
         let url: String = options.get_or_default("url")?;
@@ -101,10 +106,20 @@ impl NativeStream {
             .set("is_new", created.is_new)?
             .set("content_type", created.content_type)?
             .set("next_offset", created.next_offset)?
+            .set("closed", created.closed)?
             .told(created.told)
     }
 
     fn append(ruby: &Ruby, this: &Self, data: RString, is_value: bool, options: RHash) -> Result<RHash, Error> {
+        Self::send(ruby, this, message(data, is_value), options)
+    }
+
+    /// Sends a request's body as it is.
+    fn append_body(ruby: &Ruby, this: &Self, data: RString, options: RHash) -> Result<RHash, Error> {
+        Self::send(ruby, this, Message::Body(copied(data)), options)
+    }
+
+    fn send(ruby: &Ruby, this: &Self, message: Message, options: RHash) -> Result<RHash, Error> {
         let options = Options::new(ruby, options);
         let producer = match options.get::<String>("producer_id")? {
             Some(id) => Some((id, options.get_or_default("producer_epoch")?, options.get_or_default("producer_seq")?)),
@@ -117,10 +132,12 @@ impl NativeStream {
             producer,
             headers: options.get_or_default("headers")?,
         };
-        let appended = wait(ruby, this.0.append(message(data, is_value), config))?;
+        let appended = wait(ruby, this.0.append(message, config))?;
         Fields::new(ruby)
             .set("next_offset", appended.next_offset)?
             .set("duplicate", appended.duplicate)?
+            .set("etag", appended.etag)?
+            .set("closed", appended.closed)?
             .set("producer_epoch", appended.producer_epoch)?
             .set("producer_seq", appended.producer_seq)?
             .told(appended.told)
