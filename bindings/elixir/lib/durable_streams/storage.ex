@@ -49,13 +49,14 @@ defmodule DurableStreams.Storage do
   @doc """
   Starts an engine.
 
-  Options are those of the configuration, and `:name`, under which it is found; without a name it
-  is the application's own, with the application's configuration.
+  Options are those of the configuration, and `:name`, under which it is found; without that it is
+  the application's own, with the application's configuration. With `name: nil` it has none: its
+  process stands for it.
   """
   @spec start_link(keyword()) :: GenServer.on_start()
   def start_link(options \\ []) do
     options = options(options)
-    GenServer.start_link(__MODULE__, options, name: options[:name])
+    GenServer.start_link(__MODULE__, options, if(options[:name], do: [name: options[:name]], else: []))
   end
 
   defp options(options) do
@@ -71,12 +72,14 @@ defmodule DurableStreams.Storage do
 
   @doc false
   # The native handle. Found without asking the process: nothing queues behind anything.
-  def engine(name \\ __MODULE__) do
-    case :persistent_term.get({__MODULE__, name}, nil) do
-      nil -> raise ArgumentError, not_running(name)
-      engine -> engine
-    end
+  def engine(name \\ __MODULE__)
+  def engine(pid) when is_pid(pid), do: GenServer.call(pid, :engine)
+
+  def engine(name) do
+    known(name) || raise ArgumentError, not_running(name)
   end
+
+  defp known(name), do: :persistent_term.get({__MODULE__, name}, nil)
 
   defp not_running(__MODULE__) do
     "no engine is running: start the application :durable_streams, and do not configure storage: :none"
@@ -90,13 +93,13 @@ defmodule DurableStreams.Storage do
   def init(options) do
     # So that terminate/2 is called when the application stops.
     Process.flag(:trap_exit, true)
-    name = Keyword.fetch!(options, :name)
-    close(name)
+    {name, options} = Keyword.pop!(options, :name)
+    # One that a process killed before left behind still has its directory locked.
+    close(name, known(name))
 
-    with {:ok, settings} <- settings(Keyword.delete(options, :name)) do
-      open(name, settings)
-    else
-      :none -> {:ok, name}
+    case settings(options) do
+      {:ok, settings} -> open(name, settings)
+      :none -> {:ok, {name, nil}}
       {:error, text} -> {:stop, text}
     end
   end
@@ -104,8 +107,8 @@ defmodule DurableStreams.Storage do
   defp open(name, settings) do
     case Call.await(&Native.keeper_open(&1, settings)) do
       {:ok, engine} ->
-        :persistent_term.put({__MODULE__, name}, engine)
-        {:ok, name}
+        if name, do: :persistent_term.put({__MODULE__, name}, engine)
+        {:ok, {name, engine}}
 
       {:error, %{detail: detail}} ->
         {:stop, detail}
@@ -121,24 +124,24 @@ defmodule DurableStreams.Storage do
 
   defp settings_with({:none, _}), do: :none
   defp settings_with({:memory, settings}), do: {:ok, settings}
-  defp settings_with({{:file, directory}, settings}), do: {:ok, Map.put(settings, :data_dir, Path.expand(directory))}
+
+  defp settings_with({{:file, directory}, settings}),
+    do: {:ok, Map.put(settings, :data_dir, Path.expand(directory))}
 
   defp settings_with({other, _}) do
     {:error, "storage is #{inspect(other)}; give :memory, {:file, directory} or :none"}
   end
 
   @impl true
-  def terminate(_reason, name), do: close(name)
+  def handle_call(:engine, _from, {_, engine} = state), do: {:reply, engine, state}
 
-  # Also for an engine that a process killed before left behind: its directory is still locked.
-  defp close(name) do
-    key = {__MODULE__, name}
+  @impl true
+  def terminate(_reason, {name, engine}), do: close(name, engine)
 
-    if engine = :persistent_term.get(key, nil) do
-      :persistent_term.erase(key)
-      Call.await(&Native.keeper_stop(&1, engine))
-    end
+  defp close(_name, nil), do: :ok
 
-    :ok
+  defp close(name, engine) do
+    :persistent_term.erase({__MODULE__, name})
+    Call.await(&Native.keeper_stop(&1, engine))
   end
 end

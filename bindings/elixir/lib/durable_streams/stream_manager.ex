@@ -96,7 +96,8 @@ defmodule DurableStreams.StreamManager do
   end
 
   defp refuse!(options, key, instead) do
-    if Keyword.has_key?(options, key), do: raise(ArgumentError, "the option #{key} is not offered: #{instead}")
+    if Keyword.has_key?(options, key),
+      do: raise(ArgumentError, "the option #{key} is not offered: #{instead}")
   end
 
   @doc """
