@@ -19,14 +19,11 @@ let package = Package(
     ],
     targets: [
         core,
-        // The generated file captures closures that Swift 6 cannot prove sendable, and the compiler of
-        // 6.0 asserts on them. Everything written by hand is Swift 6.
-        .target(
-            name: "DurableStreamsFFI", dependencies: ["durable_streamsFFI"],
-            swiftSettings: [.swiftLanguageMode(.v5)]),
+        .target(name: "DurableStreamsFFI", dependencies: ["durable_streamsFFI"]),
         .target(name: "DurableStreams", dependencies: ["DurableStreamsFFI"]),
-        .target(name: "DurableStreamsTesting", dependencies: ["DurableStreamsFFI"]),
+        .target(name: "DurableStreamsTesting", dependencies: ["DurableStreams", "DurableStreamsFFI"]),
         .executableTarget(name: "durable-streams-adapter-swift", dependencies: ["DurableStreams"], path: "Adapter"),
+        .executableTarget(name: "durable-streams-bench-swift", dependencies: ["DurableStreams"], path: "Benchmark"),
         .testTarget(name: "DurableStreamsTests", dependencies: ["DurableStreams", "DurableStreamsTesting"]),
     ],
     swiftLanguageModes: [.v6]

@@ -20,10 +20,10 @@ mod piece;
 mod producer;
 mod provider;
 mod reader;
+mod rules;
 #[cfg(feature = "server")]
 mod server;
 mod settings;
-mod status;
 mod stream;
 mod transport;
 
@@ -37,8 +37,8 @@ pub use crate::{
     producer::{Acknowledgement, ErrorListener, FfiProducer, FfiReceipt, ProducerSettings},
     provider::{ProviderError, Resolved, ValueProvider},
     reader::{Batch, FfiReader, LiveMode, ReadSettings, ReadState},
+    rules::{code_of_status, is_json_type, is_transient_status},
     settings::{ClientSettings, NameValue, RetrySettings},
-    status::{code_of_status, is_transient_status},
     stream::{
         AppendSettings, Appended, Batching, BodySource, Closed, CreateSettings, Created, FfiStream, Head, MessageKind,
         Told,

@@ -24,12 +24,35 @@ const FILES: &[(&str, &str)] = &[
     ("durable_streamsFFI.h", "swift/Sources/durable_streamsFFI/include/durable_streamsFFI.h"),
 ];
 
+/// What Swift's generator leaves out, and Swift 6 insists on: closures that a task takes along
+/// can be sent. The compiler of 6.0.3 does not refuse them without it; it crashes.
+const SENDABLE: &[(&str, &str)] = &[
+    ("    makeCall: @escaping () async throws -> T,", "    makeCall: @escaping @Sendable () async throws -> T,"),
+    ("    handleSuccess: @escaping (T)", "    handleSuccess: @escaping @Sendable (T)"),
+    ("    handleError: @escaping (Int8, RustBuffer)", "    handleError: @escaping @Sendable (Int8, RustBuffer)"),
+    ("    lowerError: @escaping (E)", "    lowerError: @escaping @Sendable (E)"),
+    (
+        "let makeCall = {\n                () async throws",
+        "let makeCall = {\n                @Sendable () async throws",
+    ),
+    ("let uniffiHandleSuccess = { (", "let uniffiHandleSuccess = { @Sendable ("),
+    (
+        "let uniffiHandleError = { (statusCode, errorBuf) in",
+        "let uniffiHandleError = { @Sendable (statusCode: Int8, errorBuf: RustBuffer) in",
+    ),
+];
+
 /// What is done with the sources.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct Options {
     /// Only say whether they are up to date.
     #[arg(long)]
     check: bool,
+}
+
+impl Options {
+    /// Compares, and writes nothing.
+    pub(crate) const CHECK: Self = Self { check: true };
 }
 
 /// Writes the sources, or compares them.
@@ -41,11 +64,24 @@ pub(crate) fn generate(options: Options) -> Outcome<Tally> {
         let text =
             fs::read_to_string(made.path().join(from)).map_err(|error| format!("no {from} was made: {error}"))?;
         // The generator leaves blanks at line ends.
-        let text: String = text.lines().flat_map(|line| [line.trim_end(), "\n"]).collect();
+        let mut text: String = text.lines().flat_map(|line| [line.trim_end(), "\n"]).collect();
+        if from.ends_with(".swift") {
+            text = sendable(text)?;
+        }
         let to = root().join(to);
         tally += Tally::of(&format!("generated {}", to.display()), place(&text, &to, options.check));
     }
     Ok(tally)
+}
+
+fn sendable(mut text: String) -> Outcome<String> {
+    for (without, with) in SENDABLE {
+        if !text.contains(without) {
+            return Err(format!("the generator no longer writes {without:?}; does it need {with:?}?").into());
+        }
+        text = text.replace(without, with);
+    }
+    Ok(text)
 }
 
 fn place(text: &str, to: &Path, only_check: bool) -> Outcome<()> {

@@ -14,7 +14,7 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    cargo::cargo,
+    cargo::{Profile, cargo},
     conformance_client,
     language::{Adapter, Language},
     process::{Outcome, cannot_start, capture, command, peers, root, run as run_command},
@@ -48,7 +48,7 @@ const ADAPTER: &str = "durable-streams-adapter-swift";
 /// Builds and tests the package; `alone` also runs the conformance kit, which is otherwise a
 /// part of its own.
 pub(crate) fn run(alone: bool) -> Outcome<Tally> {
-    let swift = Swift::found()?;
+    let swift = Swift::found(Profile::Dev)?;
     let mut tally = Tally::of("swift: the package builds without warnings", swift.build());
     tally += swift.test()?;
     if alone {
@@ -59,7 +59,7 @@ pub(crate) fn run(alone: bool) -> Outcome<Tally> {
 
 /// How the adapter is started.
 pub(crate) fn adapter() -> Outcome<Adapter> {
-    let swift = Swift::found()?;
+    let swift = Swift::found(Profile::Dev)?;
     // The parts of one run share it.
     static BUILT: OnceLock<()> = OnceLock::new();
     if BUILT.get().is_none() {
@@ -78,6 +78,30 @@ pub(crate) fn adapter() -> Outcome<Adapter> {
     Ok(Adapter { arguments, environment, ..Adapter::new(program.get_program()) })
 }
 
+/// The benchmark's program with the library as it is shipped.
+pub(crate) struct Measured {
+    swift: Swift,
+    program: PathBuf,
+}
+
+impl Measured {
+    /// Builds it.
+    pub(crate) fn built() -> Outcome<Self> {
+        const PROGRAM: &str = "durable-streams-bench-swift";
+        let swift = Swift::found(Profile::Release)?;
+        run_command(swift.swift("build").args(["--configuration", "release", "--product", PROGRAM]))?;
+        let (_, scratch, _) = swift.places();
+        Ok(Self { program: scratch.join("release").join(PROGRAM), swift })
+    }
+
+    /// The program with these arguments.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Command {
+        let mut start = self.swift.start(&self.program);
+        start.args(arguments);
+        start
+    }
+}
+
 /// A toolchain, and the native library that the package stands on.
 struct Swift {
     /// The folder it is in; absent: the system's.
@@ -88,10 +112,10 @@ struct Swift {
 
 impl Swift {
     /// The system's toolchain, or Debian's, which is installed if need be; and the library.
-    fn found() -> Outcome<Self> {
+    fn found(profile: Profile) -> Outcome<Self> {
         let is_here = major(command("swift").arg("--version")).is_some_and(|major| major >= OLDEST);
         let folder = if is_here { None } else { Some(installed()?) };
-        Ok(Self { folder, library: library()? })
+        Ok(Self { folder, library: library(profile)? })
     }
 
     /// Builds library, adapter and tests. A warning fails it.
@@ -215,13 +239,18 @@ fn mirror() -> Option<String> {
     targets.lines().find_map(|line| line.strip_prefix("Debian Debian ")).map(str::to_owned)
 }
 
-/// Builds the native library as `cargo test --workspace` does, and returns its folder.
-fn library() -> Outcome<PathBuf> {
+/// Builds the native library and returns its folder.
+fn library(profile: Profile) -> Outcome<PathBuf> {
     let mut build = cargo();
-    build.args(["build", "--message-format=json-render-diagnostics", "--workspace", "--lib"]);
+    build.args(["build", "--message-format=json-render-diagnostics", "--lib"]);
+    match profile {
+        // As `cargo test --workspace` builds it, so that no dependency is built twice.
+        Profile::Dev => build.arg("--workspace"),
+        Profile::Release => build.args(["--release", "-p", "durable-streams-ffi"]),
+    };
     let output = build.stderr(Stdio::inherit()).output().map_err(|error| cannot_start(&build, &error))?;
     if !output.status.success() {
-        return Err("the workspace's libraries do not build".into());
+        return Err("the native library does not build".into());
     }
     let text = String::from_utf8_lossy(&output.stdout);
     let mut messages = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());

@@ -1,4 +1,5 @@
 import Foundation
+internal import DurableStreamsFFI
 #if canImport(FoundationNetworking)
     public import FoundationNetworking
 #endif
@@ -92,13 +93,13 @@ public struct RetryConfig: Sendable, Hashable {
         return .milliseconds(Int64(bound * (1 + Double.random(in: -jitter...max(jitter, -jitter)))))
     }
 
-    /// Whether a request that failed like this is sent again after `attempt` attempts.
+    /// Whether a failure like this may pass when the request is sent again, and `attempt` attempts were not too many.
+    /// The core decides by the same table. It does not repeat a plain append that may be stored already: see
+    /// `mayBeApplied`.
     public func shouldRetry(_ error: DurableStreamError, attempt: Int) -> Bool {
         guard attempt < maxAttempts else { return false }
-        switch error.code {
-        case .rateLimited, .serverBusy, .timeout, .networkError: return true
-        default: return error.status.map { $0 >= 500 && $0 != 501 } ?? false
-        }
+        if let status = error.status { return isTransientStatus(status: UInt16(clamping: status)) }
+        return [.rateLimited, .serverBusy, .timeout, .networkError].contains(error.code)
     }
 }
 

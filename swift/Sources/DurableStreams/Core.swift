@@ -4,15 +4,17 @@ internal import DurableStreamsFFI
     import FoundationNetworking
 #endif
 
-/// Runs an operation of the core. Cancelling the task cancels it at once.
+/// Runs an operation of the core, perhaps of a producer. Cancelling the task cancels it at once.
 /// Errors: `CancellationError`, `DurableStreamError`.
-func inCore<T: Sendable>(_ operation: @Sendable (FfiCancel) async throws -> T) async throws -> T {
+func inCore<T: Sendable>(
+    producerId: String? = nil, _ operation: @Sendable (FfiCancel) async throws -> T
+) async throws -> T {
     let cancel = FfiCancel()
     return try await withTaskCancellationHandler {
         do {
             return try await operation(cancel)
         } catch {
-            throw translated(error)
+            throw translated(error, producerId)
         }
     } onCancel: {
         // A Swift task that is cancelled does not drop its Rust future.
@@ -21,18 +23,27 @@ func inCore<T: Sendable>(_ operation: @Sendable (FfiCancel) async throws -> T) a
 }
 
 /// The same for what the core does without waiting.
-func atOnce<T>(_ operation: () throws -> T) throws -> T {
+func atOnce<T>(producerId: String? = nil, _ operation: () throws -> T) throws -> T {
     do {
         return try operation()
     } catch {
-        throw translated(error)
+        throw translated(error, producerId)
     }
 }
 
-func translated(_ error: any Error) -> any Error {
+/// Errors of the core as the package's own, for what is not cancelled.
+package func told<T>(_ operation: () async throws -> T) async throws -> T {
+    do {
+        return try await operation()
+    } catch {
+        throw translated(error, nil)
+    }
+}
+
+private func translated(_ error: any Error, _ producerId: String?) -> any Error {
     switch error {
     case CoreError.Cancelled: CancellationError()
-    case let error as CoreError: DurableStreamError(error.details)
+    case let error as CoreError: DurableStreamError(error.details, producerId: producerId)
     default: error
     }
 }
@@ -82,11 +93,6 @@ final class Handle: Sendable {
     }
 }
 
-func isJSONType(_ contentType: String?) -> Bool {
-    let essence = contentType?.split(separator: ";").first?.trimmingCharacters(in: .whitespaces)
-    return essence?.lowercased() == "application/json"
-}
-
 extension DurableStream.Configuration {
     var settings: ClientSettings {
         let source = DynamicValues(headers: headers, params: params)
@@ -130,10 +136,8 @@ final class DynamicValues: ValueProvider {
     var fixedParams: [NameValue] { params.fixed }
 
     func resolve() async throws -> Resolved {
-        do {
-            return Resolved(headers: try await headers.computed(), params: try await params.computed())
-        } catch {
-            throw ProviderError.Failed(reason: String(describing: error))
+        try await RaisedErrors.shared.keeping {
+            Resolved(headers: try await headers.computed(), params: try await params.computed())
         }
     }
 }

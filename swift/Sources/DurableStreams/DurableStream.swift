@@ -50,7 +50,8 @@ public actor DurableStream {
         let created = try await inCore { try await self.handle.ffi.create(settings: settings, cancel: $0) }
         return CreateResult(
             isNew: created.isNew, contentType: created.contentType, offset: created.nextOffset.map { Offset($0) },
-            streamClosed: created.closed, status: Int(created.told.status), headers: dictionary(created.told.headers))
+            streamClosed: created.closed, status: Int(created.told.status), headers: dictionary(created.told.headers),
+            attempts: Int(created.told.attempts))
     }
 
     /// Asks for what the server knows of the stream.
@@ -60,7 +61,8 @@ public actor DurableStream {
         return StreamInfo(
             offset: Offset(head.offset), contentType: head.contentType, etag: head.etag,
             cacheControl: head.cacheControl, streamClosed: head.closed, ttlSeconds: head.ttlSeconds.map { Int($0) },
-            expiresAt: head.expiresAt, status: Int(head.told.status), headers: dictionary(head.told.headers))
+            expiresAt: head.expiresAt, status: Int(head.told.status), headers: dictionary(head.told.headers),
+            attempts: Int(head.told.attempts))
     }
 
     /// Deletes the stream with all its data.
@@ -122,13 +124,10 @@ public actor DurableStream {
     }
 
     private nonisolated func append(_ data: Data, _ settings: AppendSettings) async throws -> AppendResult {
-        let appended = try await inCore {
-            try await self.handle.ffi.append(data: data, kind: .body, settings: settings, cancel: $0)
-        }
+        // Whatever is not an array for certain is one message or bytes, and may share a request with others.
+        let kind: MessageKind = data.first { !$0.isJSONSpace } == UInt8(ascii: "[") ? .body : .text
         return AppendResult(
-            offset: appended.nextOffset.map { Offset($0) }, isDuplicate: appended.duplicate,
-            producerEpoch: appended.producerEpoch.map { Int($0) }, producerSeq: appended.producerSeq.map { Int($0) },
-            etag: appended.etag, headers: dictionary(appended.told.headers))
+            try await inCore { try await self.handle.ffi.append(data: data, kind: kind, settings: settings, cancel: $0) })
     }
 
     /// Ends the stream for everyone, with a last piece of data if there is one.
@@ -138,13 +137,30 @@ public actor DurableStream {
         let closed = try await inCore {
             try await self.handle.ffi.closeStream(last: data, kind: .body, contentType: contentType, cancel: $0)
         }
-        return CloseResult(finalOffset: closed.finalOffset.map { Offset($0) })
+        return CloseResult(
+            finalOffset: closed.finalOffset.map { Offset($0) }, status: Int(closed.told.status),
+            headers: dictionary(closed.told.headers), attempts: Int(closed.told.attempts))
     }
 
     /// Waits until everything appended through the handle's producer is stored. Without a producer there is nothing
     /// to wait for.
     public nonisolated func flush() async throws {
         try await producer?.flush()
+    }
+}
+
+extension UInt8 {
+    /// Space between the tokens of JSON.
+    fileprivate var isJSONSpace: Bool { self == 0x20 || (0x09...0x0D).contains(self) }
+}
+
+extension AppendResult {
+    init(_ appended: Appended) {
+        self.init(
+            offset: appended.nextOffset.map { Offset($0) }, isDuplicate: appended.duplicate,
+            producerEpoch: appended.producerEpoch.map { Int($0) }, producerSeq: appended.producerSeq.map { Int($0) },
+            etag: appended.etag, headers: dictionary(appended.told.headers), streamClosed: appended.closed,
+            status: Int(appended.told.status), attempts: Int(appended.told.attempts))
     }
 }
 

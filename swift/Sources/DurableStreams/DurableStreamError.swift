@@ -25,18 +25,30 @@ public struct DurableStreamError: Error, Sendable {
     public let mayBeApplied: Bool
     /// How many times the request was sent.
     public let attempts: Int
+    /// What is behind it: what a header function or the pieces of a streaming append threw, or the decoder.
+    public let underlyingError: (any Error)?
 
+    /// Kinds of failure.
     public enum ErrorCode: String, Sendable, Hashable, Codable, CaseIterable {
         case notFound, conflict, conflictSeq, conflictExists, badRequest, unauthorized, forbidden, rateLimited
         case serverBusy, sseNotSupported, timeout, networkError, parseError, internalError, retentionExpired
         case staleEpoch, sequenceGap, streamClosed, unknown
     }
 
-    public init(code: ErrorCode, message: String, status: Int? = nil, details: [String: String]? = nil) {
-        self.init(code: code, message: message, status: status, details: details, reason: code.rawValue)
+    /// An error of the caller's own making.
+    public init(
+        code: ErrorCode, message: String, status: Int? = nil, details: [String: String]? = nil,
+        underlyingError: (any Error)? = nil
+    ) {
+        self.init(
+            code: code, message: message, status: status, details: details, reason: code.rawValue,
+            underlyingError: underlyingError)
     }
 
-    init(code: ErrorCode, message: String, status: Int? = nil, details: [String: String]? = nil, reason: String) {
+    init(
+        code: ErrorCode, message: String, status: Int? = nil, details: [String: String]? = nil, reason: String,
+        underlyingError: (any Error)? = nil
+    ) {
         self.code = code
         self.message = message
         self.status = status
@@ -48,14 +60,16 @@ public struct DurableStreamError: Error, Sendable {
         headers = [:]
         mayBeApplied = false
         attempts = 0
+        self.underlyingError = underlyingError
     }
 
-    /// What the core knows of a failure.
-    init(_ info: ErrorDetails) {
+    /// What the core knows of a failure, and which producer met it.
+    init(_ info: ErrorDetails, producerId: String? = nil) {
         code = ErrorCode(reason: info.code)
         message = info.text
         status = info.status.map(Int.init)
         var details: [String: String] = [:]
+        details["producerId"] = info.currentEpoch == nil && info.expectedSeq == nil ? nil : producerId
         details["currentEpoch"] = info.currentEpoch.map { String($0) }
         details["expected"] = info.expectedSeq.map { String($0) }
         details["received"] = info.receivedSeq.map { String($0) }
@@ -69,6 +83,7 @@ public struct DurableStreamError: Error, Sendable {
         headers = dictionary(info.headers)
         mayBeApplied = info.mayBeApplied
         attempts = Int(info.attempts)
+        underlyingError = info.raised.flatMap { RaisedErrors.shared.error($0) }
     }
 
     /// An argument that cannot be used; nothing was sent.
@@ -82,47 +97,77 @@ extension DurableStreamError: LocalizedError, CustomStringConvertible {
     public var description: String { "\(code.rawValue): \(message)" }
 }
 
+// Errors of each kind, for fakes in tests and for code that answers in the client's place.
 extension DurableStreamError {
+    /// There is no such stream.
     public static func notFound(_ message: String) -> Self { Self(code: .notFound, message: message, status: 404) }
+    /// The request conflicts with the stream's state, or its content type differs.
     public static func conflict(_ message: String) -> Self { Self(code: .conflict, message: message, status: 409) }
+    /// The writer coordination number is not above the last one.
     public static func conflictSeq(_ message: String) -> Self { Self(code: .conflictSeq, message: message, status: 409) }
+    /// The stream exists with other settings.
     public static func conflictExists(_ message: String) -> Self {
         Self(code: .conflictExists, message: message, status: 409)
     }
+    /// The request cannot be used as it is.
     public static func badRequest(_ message: String) -> Self { Self(code: .badRequest, message: message, status: 400) }
+    /// Credentials are missing or not valid.
     public static func unauthorized(_ message: String) -> Self {
         Self(code: .unauthorized, message: message, status: 401)
     }
+    /// These credentials do not allow it.
     public static func forbidden(_ message: String) -> Self { Self(code: .forbidden, message: message, status: 403) }
-    public static func rateLimited(_ message: String) -> Self { Self(code: .rateLimited, message: message, status: 429) }
+    /// The server asks to slow down. Units: seconds.
+    public static func rateLimited(_ message: String, retryAfter: Double? = nil) -> Self {
+        Self(code: .rateLimited, message: message, status: 429, details: retryAfter.map { ["retryAfter": String($0)] })
+    }
+    /// The server is overloaded or stopping.
     public static func serverBusy(_ message: String) -> Self { Self(code: .serverBusy, message: message, status: 503) }
+    /// There are no server-sent events of this stream.
+    public static func sseNotSupported(_ message: String) -> Self { Self(code: .sseNotSupported, message: message) }
+    /// No whole answer arrived in time.
     public static func timeout(_ message: String) -> Self { Self(code: .timeout, message: message) }
+    /// No whole answer arrived.
     public static func networkError(_ message: String) -> Self { Self(code: .networkError, message: message) }
+    /// The answer breaks the protocol, or is not of the type asked for.
     public static func parseError(_ message: String) -> Self { Self(code: .parseError, message: message) }
+    /// A fault of the library.
+    public static func internalError(_ message: String) -> Self { Self(code: .internalError, message: message) }
+    /// The data or the stream is gone for good.
     public static func retentionExpired(_ message: String) -> Self {
         Self(code: .retentionExpired, message: message, status: 410)
     }
-    public static func streamClosed(_ message: String) -> Self {
-        Self(code: .streamClosed, message: message, status: 409)
+    /// A newer writer holds this producer id.
+    public static func staleEpoch(_ message: String, currentEpoch: Int? = nil, producerId: String? = nil) -> Self {
+        var details: [String: String] = [:]
+        details["currentEpoch"] = currentEpoch.map { String($0) }
+        details["producerId"] = producerId
+        return Self(code: .staleEpoch, message: message, status: 403, details: details.isEmpty ? nil : details)
+    }
+    /// The producer's sequence number skips ahead of what the server accepted.
+    public static func sequenceGap(_ message: String, expected: Int? = nil, received: Int? = nil) -> Self {
+        var details: [String: String] = [:]
+        details["expected"] = expected.map { String($0) }
+        details["received"] = received.map { String($0) }
+        return Self(code: .sequenceGap, message: message, status: 409, details: details.isEmpty ? nil : details)
+    }
+    /// The stream is closed.
+    public static func streamClosed(_ message: String, finalOffset: Offset? = nil) -> Self {
+        Self(code: .streamClosed, message: message, status: 409, details: finalOffset.map { ["offset": $0.rawValue] })
+    }
+    /// A failure of no other kind.
+    public static func unknown(_ message: String, status: Int? = nil) -> Self {
+        Self(code: .unknown, message: message, status: status)
     }
 
-    /// The error that an HTTP status alone stands for.
+    /// The error that an HTTP status alone stands for, by the core's table.
     public static func fromHTTPStatus(_ status: Int, body: String? = nil, url: String? = nil) -> Self {
-        let code: ErrorCode =
-            switch status {
-            case 400: .badRequest
-            case 401: .unauthorized
-            case 403: .forbidden
-            case 404: .notFound
-            case 409: .conflict
-            case 410: .retentionExpired
-            case 429: .rateLimited
-            case 503: .serverBusy
-            default: .unknown
-            }
+        let reason = codeOfStatus(status: UInt16(clamping: status))
         let place = url.map { " from \($0)" } ?? ""
         let text = body.map { ": \($0)" } ?? ""
-        return Self(code: code, message: "HTTP status \(status)\(place)\(text)", status: status)
+        return Self(
+            code: ErrorCode(reason: reason), message: "HTTP status \(status)\(place)\(text)", status: status,
+            reason: reason)
     }
 }
 

@@ -2,7 +2,8 @@ import Foundation
 
 extension DurableStream {
     /// Creates a stream and returns its handle. The same settings on a stream that exists are success.
-    /// Errors: `.conflictExists`, `.badRequest`.
+    /// Units: `ttlSeconds` counts from the latest read or write; `expiresAt` is RFC 3339. There is one of them at most.
+    /// Errors: `.conflictExists` if it exists with other settings, `.badRequest`.
     public static func create(
         url: URL, contentType: String = "application/json", ttlSeconds: Int? = nil, expiresAt: String? = nil,
         data: Data? = nil, closed: Bool = false, config: Configuration = .default
@@ -12,16 +13,6 @@ extension DurableStream {
             CreateOptions(
                 contentType: contentType, ttlSeconds: ttlSeconds, expiresAt: expiresAt, data: data, closed: closed))
         return stream
-    }
-
-    /// Creates a stream and returns its handle; see `create(url:config:)`.
-    public static func create(
-        url: String, contentType: String = "application/json", ttlSeconds: Int? = nil, expiresAt: String? = nil,
-        data: Data? = nil, closed: Bool = false, config: Configuration = .default
-    ) async throws -> DurableStream {
-        try await create(
-            url: parsed(url), contentType: contentType, ttlSeconds: ttlSeconds, expiresAt: expiresAt, data: data,
-            closed: closed, config: config)
     }
 
     /// Creates a stream and returns its handle; see `create(url:config:)`.
@@ -54,16 +45,13 @@ extension DurableStream {
     }
 
     /// Returns the handle of a stream that exists; see `connect(url:config:)`.
-    public static func connect(url: String, config: Configuration = .default) async throws -> DurableStream {
-        try await connect(url: parsed(url), config: config)
-    }
-
-    /// Returns the handle of a stream that exists; see `connect(url:config:)`.
     public static func connect(url: URL, handleConfig: HandleConfiguration) async throws -> DurableStream {
         try await connected(DurableStream(url: url, handleConfig: handleConfig))
     }
 
-    /// Returns the handle of a stream, which is created if it does not exist.
+    /// Returns the handle of a stream, which is created if it does not exist. One that exists is taken as it is, whatever
+    /// its settings are.
+    /// Errors: `.badRequest`; `.notFound` if it was deleted at the same time.
     public static func createOrConnect(
         url: URL, contentType: String = "application/json", ttlSeconds: Int? = nil, expiresAt: String? = nil,
         config: Configuration = .default
@@ -72,7 +60,7 @@ extension DurableStream {
         return try await stream.createdOrConnected(contentType, ttlSeconds, expiresAt)
     }
 
-    /// Returns the handle of a stream, which is created if it does not exist.
+    /// Returns the handle of a stream, which is created if it does not exist; see `createOrConnect(url:config:)`.
     public static func createOrConnect(
         url: URL, contentType: String = "application/json", ttlSeconds: Int? = nil, expiresAt: String? = nil,
         handleConfig: HandleConfiguration
@@ -82,38 +70,25 @@ extension DurableStream {
     }
 
     /// Asks for what the server knows of a stream.
+    /// Errors: `.notFound`, `.retentionExpired`.
     public static func head(url: URL, config: Configuration = .default) async throws -> StreamInfo {
         try await DurableStream(url: url, config: config).head()
     }
 
     /// Deletes a stream with all its data.
+    /// Errors: `.notFound`.
     public static func delete(url: URL, config: Configuration = .default) async throws {
         try await DurableStream(url: url, config: config).delete()
     }
 
-    /// Ends a stream for everyone.
+    /// Ends a stream for everyone, with a last piece of data if there is one.
+    /// Errors: `.notFound`; `.streamClosed` if there is data and the stream was closed before.
     @discardableResult
     public static func close(
         url: URL, data: Data? = nil, contentType: String? = nil, config: Configuration = .default
     ) async throws -> CloseResult {
         try await DurableStream(url: url, config: config).close(data: data, contentType: contentType)
     }
-
-    // The forms that take text. A text that is no URL is `.badRequest`.
-
-    public static func create(_ urlString: String) async throws -> DurableStream {
-        try await create(url: parsed(urlString))
-    }
-    public static func create(urlString: String) async throws -> DurableStream { try await create(urlString) }
-    public static func connect(_ urlString: String) async throws -> DurableStream {
-        try await connect(url: parsed(urlString))
-    }
-    public static func connect(urlString: String) async throws -> DurableStream { try await connect(urlString) }
-    public static func createOrConnect(_ urlString: String) async throws -> DurableStream {
-        try await createOrConnect(url: parsed(urlString))
-    }
-    public static func head(_ urlString: String) async throws -> StreamInfo { try await head(url: parsed(urlString)) }
-    public static func delete(_ urlString: String) async throws { try await delete(url: parsed(urlString)) }
 
     private static func connected(_ stream: DurableStream) async throws -> DurableStream {
         let info = try await stream.head()
@@ -133,21 +108,17 @@ extension DurableStream {
         }
         return self
     }
-
-    private static func parsed(_ text: String) throws -> URL {
-        guard let url = URL(string: text), url.scheme != nil else {
-            throw DurableStreamError.invalid("url is no absolute URL: \(text)")
-        }
-        return url
-    }
 }
 
 extension URL {
-    /// The URL of a stream below this one, its name put behind the path as it is.
+    /// The URL of a stream below this one, its name put behind the path. What stands for itself in a URL stays as it
+    /// is; a query stays behind the path.
     public func appendingStreamPath(_ name: String) -> URL {
-        var text = absoluteString
-        while text.hasSuffix("/") { text.removeLast() }
+        let text = absoluteString
+        let end = text.firstIndex { $0 == "?" || $0 == "#" } ?? text.endIndex
+        var base = text[..<end]
+        while base.hasSuffix("/") { base.removeLast() }
         let rest = name.drop { $0 == "/" }
-        return URL(string: text + "/" + rest) ?? appendingPathComponent(String(rest))
+        return URL(string: "\(base)/\(rest)\(text[end...])") ?? appendingPathComponent(String(rest))
     }
 }

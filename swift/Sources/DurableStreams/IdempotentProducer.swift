@@ -70,7 +70,7 @@ public actor IdempotentProducer {
         self.producerId = producerId
         self.handle = handle
         self.config = config
-        let listener = config.onError.map(Listener.init)
+        let listener = config.onError.map { Listener(producerId, $0) }
         let settings = ProducerSettings(
             producerId: producerId, epoch: Double(epoch), autoClaim: config.autoClaim,
             maxBatchBytes: Double(config.maxBatchBytes), maxBatchItems: config.maxBatchItems.map(Double.init),
@@ -78,7 +78,7 @@ public actor IdempotentProducer {
             maxQueuedBytes: config.maxQueuedBytes.map { UInt64(clamping: $0) },
             maxQueuedMessages: config.maxQueuedMessages.map { UInt64(clamping: $0) },
             contentType: config.contentType, retry: config.retry?.settings, onError: listener)
-        opened = Result { try atOnce { try FfiProducer(stream: handle.ffi, settings: settings) } }
+        opened = Result { try atOnce(producerId: producerId) { try FfiProducer(stream: handle.ffi, settings: settings) } }
     }
 
     /// Errors: `.badRequest` naming the setting that cannot be used.
@@ -95,19 +95,21 @@ public actor IdempotentProducer {
     /// Messages taken that are neither stored nor given up.
     public nonisolated var pendingMessages: Int { (try? opened.get()).map { Int($0.pendingMessages()) } ?? 0 }
 
+    /// The same. Units: bytes of messages.
+    public nonisolated var pendingBytes: Int { (try? opened.get()).map { Int($0.pendingBytes()) } ?? 0 }
+
+    /// What the server said to the newest batch it stored; nothing before the first.
+    public nonisolated var lastAcknowledged: AppendResult? {
+        (try? opened.get())?.lastAcknowledged().map { AppendResult($0) }
+    }
+
     /// Batches sent and not yet answered for good.
     public nonisolated var inFlightBatches: Int { (try? opened.get()).map { Int($0.inFlightBatches()) } ?? 0 }
 
     /// Takes a message; waits only while the queue is full. Failures go to `onError`.
     /// Shape: bytes; on a JSON stream one JSON value, which stays one message even if it is an array.
     public nonisolated func appendData(_ data: Data) async {
-        do {
-            if let full = try atOnce({ try opened.get().append(message: data) }) {
-                try await inCore { try await full.room(cancel: $0) }
-            }
-        } catch {
-            report(error)
-        }
+        await taken { try $0.append(message: data) }
     }
 
     /// Takes text; see `appendData`.
@@ -115,26 +117,43 @@ public actor IdempotentProducer {
         await appendData(Data(text.utf8))
     }
 
-    /// Takes several messages at once; see `appendData`.
-    public nonisolated func appendBatch(_ messages: [Data]) async {
-        var data = Data()
-        var ends: [UInt32] = []
-        for message in messages {
-            // One crossing takes what 32 bits can count.
-            if data.count + message.count > Int(UInt32.max) {
-                await cross(data, ends)
-                (data, ends) = (Data(), [])
-            }
-            data.append(message)
-            ends.append(UInt32(clamping: data.count))
+    /// Takes a value as one JSON message; see `appendData`.
+    public nonisolated func appendValue<T: Encodable>(_ value: T, encoder: JSONEncoder = JSONEncoder()) async {
+        do {
+            await appendData(try encoder.encode(value))
+        } catch {
+            report(error)
         }
-        await cross(data, ends)
     }
 
-    private nonisolated func cross(_ data: Data, _ ends: [UInt32]) async {
+    /// Takes several messages at once, which is quickest; see `appendData`. What stands before a message that is
+    /// refused is taken.
+    public nonisolated func appendBatch(_ messages: [Data]) async {
+        var (framed, sum) = (Data(), 0)
+        framed.reserveCapacity(messages.reduce(0) { $0 + $1.count + 4 })
+        for message in messages {
+            // One crossing takes what 32 bits can count.
+            if sum + message.count > Int(Int32.max) {
+                await cross(framed)
+                (framed, sum) = (Data(), 0)
+            }
+            withUnsafeBytes(of: UInt32(clamping: message.count).littleEndian) { framed.append(contentsOf: $0) }
+            framed.append(message)
+            sum += message.count + 4
+        }
+        await cross(framed)
+    }
+
+    /// Takes messages, each behind its length.
+    private nonisolated func cross(_ framed: Data) async {
+        await taken { try $0.appendFramed(data: framed) }
+    }
+
+    /// Waits while the queue is full of what `take` took.
+    private nonisolated func taken(_ take: (FfiProducer) throws -> FfiReceipt?) async {
         do {
-            if let full = try atOnce({ try opened.get().appendAll(data: data, ends: ends) }) {
-                try await inCore { try await full.room(cancel: $0) }
+            if let full = try atOnce(producerId: producerId, { try take(opened.get()) }) {
+                try await inCore(producerId: producerId) { try await full.room(cancel: $0) }
             }
         } catch {
             report(error)
@@ -142,8 +161,11 @@ public actor IdempotentProducer {
     }
 
     /// Takes a value as one JSON message, at once. Failures go to `onError`.
-    public nonisolated func append<T: Encodable>(_ value: T) {
-        enqueue { try JSONEncoder().encode(value) }
+    ///
+    /// This and its like never wait: far beyond `maxQueuedMessages` or `maxQueuedBytes` a message is refused
+    /// (`.serverBusy`). `appendValue`, `appendData`, `appendString` and `appendBatch` wait for room instead.
+    public nonisolated func append<T: Encodable>(_ value: T, encoder: JSONEncoder = JSONEncoder()) {
+        enqueue { try encoder.encode(value) }
     }
 
     /// Takes bytes as they are, at once. Failures go to `onError`.
@@ -153,13 +175,13 @@ public actor IdempotentProducer {
 
     /// Takes text at once: on a JSON stream as a JSON text value, else as it is. Failures go to `onError`.
     public nonisolated func append(_ text: String) {
-        let isJSON = config.contentType.map { isJSONType($0) } ?? isJSONType(handle.contentType)
+        let isJSON = (config.contentType ?? handle.contentType).map { isJsonType(contentType: $0) } ?? false
         enqueue { isJSON ? try JSONEncoder().encode(text) : Data(text.utf8) }
     }
 
     private nonisolated func enqueue(_ message: () throws -> Data) {
         do {
-            _ = try atOnce { try opened.get().append(message: message()) }
+            _ = try atOnce(producerId: producerId) { try opened.get().append(message: message()) }
         } catch {
             report(error)
         }
@@ -168,7 +190,8 @@ public actor IdempotentProducer {
     /// Takes a message at once and returns its receipt.
     /// Errors: why the message was not taken.
     public nonisolated func appendWithReceipt(_ data: Data) throws -> AppendReceipt {
-        AppendReceipt(try atOnce { try opened.get().appendWithReceipt(message: data) }, duplicates)
+        let ffi = try atOnce(producerId: producerId) { try opened.get().appendWithReceipt(message: data) }
+        return AppendReceipt(ffi, producerId, duplicates)
     }
 
     /// Takes a message and returns once the server has stored it.
@@ -182,7 +205,7 @@ public actor IdempotentProducer {
     @discardableResult
     public nonisolated func flush() async throws -> FlushResult {
         let producer = try opened.get()
-        try await inCore { try await producer.flush(cancel: $0) }
+        try await inCore(producerId: producerId) { try await producer.flush(cancel: $0) }
         let count = duplicates.update { count in
             defer { count = 0 }
             return count
@@ -193,21 +216,21 @@ public actor IdempotentProducer {
     /// Flushes and stops. The stream stays open.
     public nonisolated func close() async throws {
         let producer = try opened.get()
-        try await inCore { try await producer.detach(cancel: $0) }
+        try await inCore(producerId: producerId) { try await producer.detach(cancel: $0) }
     }
 
     /// Flushes, then ends the stream for everyone, with a last message if there is one.
     @discardableResult
     public nonisolated func closeStream(data: Data? = nil) async throws -> CloseResult {
         let producer = try opened.get()
-        let final = try await inCore { try await producer.closeStream(last: data, cancel: $0) }
+        let final = try await inCore(producerId: producerId) { try await producer.closeStream(last: data, cancel: $0) }
         return CloseResult(finalOffset: Offset(final))
     }
 
     /// Flushes and goes on in the next epoch, from sequence number 0.
     public nonisolated func restart() async throws {
         let producer = try opened.get()
-        try await inCore { try await producer.restart(cancel: $0) }
+        try await inCore(producerId: producerId) { try await producer.restart(cancel: $0) }
     }
 
     private nonisolated func report(_ error: any Error) {
@@ -219,19 +242,27 @@ public actor IdempotentProducer {
 /// The receipt of a message that a producer took.
 public struct AppendReceipt: Sendable {
     private let ffi: FfiReceipt
+    private let producerId: String
     private let duplicates: Locked<Int>
 
-    init(_ ffi: FfiReceipt, _ duplicates: Locked<Int>) {
+    init(_ ffi: FfiReceipt, _ producerId: String, _ duplicates: Locked<Int>) {
         self.ffi = ffi
+        self.producerId = producerId
         self.duplicates = duplicates
     }
 
     /// Waits until the server has stored the message. A receipt answers once.
     /// Errors: why it was not, or may not have been, stored.
     public func acknowledged() async throws -> AppendResult {
-        let told = try await inCore { try await self.ffi.acknowledged(cancel: $0) }
+        let told = try await inCore(producerId: producerId) { try await self.ffi.acknowledged(cancel: $0) }
         if told.duplicate { duplicates.update { $0 += 1 } }
-        return AppendResult(
+        return AppendResult(told)
+    }
+}
+
+extension AppendResult {
+    init(_ told: Acknowledgement) {
+        self.init(
             offset: told.offset.map { Offset($0) }, isDuplicate: told.duplicate, producerEpoch: Int(told.epoch),
             producerSeq: Int(told.seq))
     }
@@ -239,13 +270,15 @@ public struct AppendReceipt: Sendable {
 
 /// Hands failures of batches on.
 private final class Listener: ErrorListener {
+    private let producerId: String
     private let tell: @Sendable (any Error) -> Void
 
-    init(_ tell: @escaping @Sendable (any Error) -> Void) {
+    init(_ producerId: String, _ tell: @escaping @Sendable (any Error) -> Void) {
+        self.producerId = producerId
         self.tell = tell
     }
 
     func onError(error: ErrorDetails) {
-        tell(DurableStreamError(error))
+        tell(DurableStreamError(error, producerId: producerId))
     }
 }

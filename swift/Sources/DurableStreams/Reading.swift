@@ -5,7 +5,7 @@ internal import DurableStreamsFFI
 final class Pull: Sendable {
     private let reader: FfiReader
     private let handle: Handle
-    private let first: Locked<Batch?>
+    private let first: Locked<Part?>
 
     init(
         _ handle: Handle, from offset: Offset, live: LiveMode, cursor: String? = nil, ifNoneMatch: String? = nil,
@@ -34,54 +34,25 @@ final class Pull: Sendable {
         reader.cancel()
     }
 
-    func next() async throws -> Batch? {
+    func next() async throws -> Part? {
         let kept = first.update { kept in
             defer { kept = nil }
             return kept
         }
-        let batch: Batch?
-        if let kept {
-            batch = kept
-        } else {
-            batch = try await inCore { try await self.reader.nextBatch(cancel: $0) }
+        var part = kept
+        if part == nil {
+            part = try await inCore { try await self.reader.nextPiece(cancel: $0) }.map(Part.init)
         }
-        if let batch { handle.delivered = Offset(batch.nextOffset) }
-        return batch
+        if let part { handle.delivered = part.nextOffset }
+        return part
     }
 
-    /// Lets `next` return this batch once more.
-    func putBack(_ batch: Batch) {
-        first.value = batch
+    /// Lets `next` return this part once more.
+    func putBack(_ part: Part) {
+        first.value = part
     }
 
     var state: ReadState { reader.state() }
-}
-
-extension Batch {
-    /// The messages of a JSON batch. Of other types: an array, or a lone value.
-    func items<T: Decodable & Sendable>(_ type: T.Type, _ decoder: JSONDecoder) throws -> [T] {
-        if isEmpty { return [] }
-        do {
-            return try decoder.decode([T].self, from: data)
-        } catch {
-            if !isJson, let value = try? decoder.decode(T.self, from: data) { return [value] }
-            throw DurableStreamError(
-                code: .parseError, message: "the messages before offset \(nextOffset) are no \(type): \(error)",
-                details: ["offset": nextOffset], reason: "PARSE_ERROR")
-        }
-    }
-
-    func json<T: Decodable & Sendable>(_ type: T.Type, _ decoder: JSONDecoder) throws -> JsonBatch<T> {
-        JsonBatch(
-            items: try items(type, decoder), offset: Offset(nextOffset), upToDate: upToDate, cursor: cursor,
-            streamClosed: streamClosed)
-    }
-
-    var bytes: ByteChunk {
-        ByteChunk(
-            data: isEmpty ? Data() : data, offset: Offset(nextOffset), upToDate: upToDate, cursor: cursor,
-            streamClosed: streamClosed, status: Int(status))
-    }
 }
 
 /// Sequences of what a read brings. They are pulled: the next batch is asked for when an element is.
@@ -101,8 +72,8 @@ extension Pull {
         return AsyncThrowingStream {
             while true {
                 if let item = waiting.update({ $0.popFirst() }) { return item }
-                guard let batch = try await self.next() else { return nil }
-                waiting.value = try batch.items(type, decoder.value)[...]
+                guard let part = try await self.next() else { return nil }
+                waiting.value = try part.items(type, decoder.value)[...]
             }
         }
     }
@@ -115,23 +86,23 @@ extension Pull {
     func textChunks() -> AsyncThrowingStream<TextChunk, any Error> {
         let begun = Locked(Data())
         return AsyncThrowingStream {
-            guard let batch = try await self.next() else {
+            guard let part = try await self.next() else {
                 if begun.value.isEmpty { return nil }
                 throw DurableStreamError.parseError("the stream ends inside a character")
             }
-            let text = try begun.update { try takeText(&$0, batch.isEmpty ? Data() : batch.data) }
+            let text = try begun.update { try takeText(&$0, part.data) }
             return TextChunk(
-                text: text, offset: Offset(batch.nextOffset), upToDate: batch.upToDate, cursor: batch.cursor,
-                streamClosed: batch.streamClosed)
+                text: text, offset: part.nextOffset, upToDate: part.upToDate, cursor: part.cursor,
+                streamClosed: part.streamClosed)
         }
     }
 
     func events() -> AsyncThrowingStream<SSEEvent, any Error> {
         AsyncThrowingStream {
-            while let batch = try await self.next() {
-                if batch.isEmpty { continue }
-                let text = String(data: batch.data, encoding: .utf8) ?? batch.data.base64EncodedString()
-                return SSEEvent(event: "data", data: text, id: batch.nextOffset)
+            while let part = try await self.next() {
+                if part.data.isEmpty { continue }
+                let text = String(data: part.data, encoding: .utf8) ?? part.data.base64EncodedString()
+                return SSEEvent(event: "data", data: text, id: part.nextOffset.rawValue)
             }
             return nil
         }
@@ -174,8 +145,9 @@ extension DurableStream {
     public nonisolated func readBytes(offset: Offset = .start) async throws -> ByteResult {
         let pull = try Pull(handle, from: offset, live: .catchUp)
         var data = Data()
-        while let batch = try await pull.next() {
-            if !batch.isEmpty { data.append(batch.data) }
+        while let part = try await pull.next() {
+            // The first part is kept as it is: most reads have one.
+            if data.isEmpty { data = part.data } else { data.append(part.data) }
         }
         let state = pull.state
         return ByteResult(
@@ -190,8 +162,8 @@ extension DurableStream {
     ) async throws -> JsonBatch<T> {
         let pull = try Pull(handle, from: offset, live: .catchUp)
         var items: [T] = []
-        while let batch = try await pull.next() {
-            items += try batch.items(type, decoder)
+        while let part = try await pull.next() {
+            items += try part.items(type, decoder)
         }
         let state = pull.state
         return JsonBatch(

@@ -69,7 +69,7 @@ public struct StreamResponse: Sendable {
     public let streamClosed: Bool
     /// Headers of the answer, by lowercase name.
     public let headers: [String: String]
-    private let first: Batch?
+    private let first: Part?
     private let pull: Locked<Pull?>
 
     static func begin(_ handle: Handle, offset: Offset, live: LiveMode) async throws -> StreamResponse {
@@ -78,14 +78,14 @@ public struct StreamResponse: Sendable {
         return StreamResponse(pull, first, startOffset: offset, live: live)
     }
 
-    private init(_ pull: Pull, _ first: Batch?, startOffset: Offset, live: LiveMode) {
+    private init(_ pull: Pull, _ first: Part?, startOffset: Offset, live: LiveMode) {
         let state = pull.state
-        data = first.map { $0.isEmpty ? Data() : $0.data } ?? Data()
-        offset = Offset(first?.nextOffset ?? state.offset)
+        data = first?.data ?? Data()
+        offset = first?.nextOffset ?? Offset(state.offset)
         upToDate = first?.upToDate ?? state.upToDate
         cursor = first?.cursor ?? state.cursor
         contentType = state.contentType
-        status = Int(first?.status ?? state.status)
+        status = first?.status ?? Int(state.status)
         streamClosed = first?.streamClosed ?? state.streamClosed
         headers = dictionary(state.headers)
         self.startOffset = startOffset

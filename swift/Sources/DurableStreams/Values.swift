@@ -129,14 +129,17 @@ public struct StreamInfo: Sendable, Hashable {
     public let ttlSeconds: Int?
     /// Fixed deadline, RFC 3339.
     public let expiresAt: String?
+    /// HTTP status of the answer.
     public let status: Int
     /// Headers of the answer, by lowercase name.
     public let headers: [String: String]
+    /// How many times the request was sent.
+    public let attempts: Int
 
     public init(
         offset: Offset?, contentType: String?, etag: String? = nil, cacheControl: String? = nil,
         streamClosed: Bool = false, ttlSeconds: Int? = nil, expiresAt: String? = nil, status: Int = 200,
-        headers: [String: String] = [:]
+        headers: [String: String] = [:], attempts: Int = 1
     ) {
         self.offset = offset
         self.contentType = contentType
@@ -147,6 +150,7 @@ public struct StreamInfo: Sendable, Hashable {
         self.expiresAt = expiresAt
         self.status = status
         self.headers = headers
+        self.attempts = attempts
     }
 
     /// Whether the server knows the stream.
@@ -198,9 +202,12 @@ public struct CreateResult: Sendable, Hashable {
     /// The end of the stream.
     public let offset: Offset?
     public let streamClosed: Bool
+    /// HTTP status of the answer.
     public let status: Int
     /// Headers of the answer, by lowercase name.
     public let headers: [String: String]
+    /// How many times the request was sent.
+    public let attempts: Int
 }
 
 /// A stored append.
@@ -213,13 +220,21 @@ public struct AppendResult: Sendable, Hashable {
     public let producerEpoch: Int?
     /// Highest stored sequence number, for a producer's request.
     public let producerSeq: Int?
+    /// Entity tag, if the server sends one.
     public let etag: String?
-    /// Headers of the answer, by lowercase name.
+    /// Headers of the answer, by lowercase name; of a producer's batch none are kept.
     public let headers: [String: String]
+    /// Whether the stream is closed now.
+    public let streamClosed: Bool
+    /// HTTP status of the answer; absent for a producer's batch.
+    public let status: Int?
+    /// How many times the request was sent; absent for a producer's batch.
+    public let attempts: Int?
 
     public init(
         offset: Offset?, isDuplicate: Bool = false, producerEpoch: Int? = nil, producerSeq: Int? = nil,
-        etag: String? = nil, headers: [String: String] = [:]
+        etag: String? = nil, headers: [String: String] = [:], streamClosed: Bool = false, status: Int? = nil,
+        attempts: Int? = nil
     ) {
         self.offset = offset
         self.isDuplicate = isDuplicate
@@ -227,6 +242,9 @@ public struct AppendResult: Sendable, Hashable {
         self.producerSeq = producerSeq
         self.etag = etag
         self.headers = headers
+        self.streamClosed = streamClosed
+        self.status = status
+        self.attempts = attempts
     }
 }
 
@@ -234,9 +252,18 @@ public struct AppendResult: Sendable, Hashable {
 public struct CloseResult: Sendable, Hashable {
     /// The end of the stream, which no longer moves.
     public let finalOffset: Offset?
+    /// HTTP status of the answer; absent when a producer closed the stream.
+    public let status: Int?
+    /// Headers of the answer, by lowercase name.
+    public let headers: [String: String]
+    /// How many times the request was sent; absent when a producer closed the stream.
+    public let attempts: Int?
 
-    public init(finalOffset: Offset?) {
+    public init(finalOffset: Offset?, status: Int? = nil, headers: [String: String] = [:], attempts: Int? = nil) {
         self.finalOffset = finalOffset
+        self.status = status
+        self.headers = headers
+        self.attempts = attempts
     }
 }
 

@@ -744,7 +744,7 @@ fileprivate struct UniffiCallbackInterfaceBodySource {
             uniffiOutDroppedCallback: UnsafeMutablePointer<UniffiForeignFutureDroppedCallbackStruct>
         ) in
             let makeCall = {
-                () async throws -> Data? in
+                @Sendable () async throws -> Data? in
                 guard let uniffiObj = try? FfiConverterTypeBodySource.handleMap.get(handle: uniffiHandle) else {
                     throw UniffiInternalError.unexpectedStaleHandle
                 }
@@ -752,7 +752,7 @@ fileprivate struct UniffiCallbackInterfaceBodySource {
                 )
             }
 
-            let uniffiHandleSuccess = { (returnValue: Data?) in
+            let uniffiHandleSuccess = { @Sendable (returnValue: Data?) in
                 uniffiFutureCallback(
                     uniffiCallbackData,
                     UniffiForeignFutureResultRustBuffer(
@@ -761,7 +761,7 @@ fileprivate struct UniffiCallbackInterfaceBodySource {
                     )
                 )
             }
-            let uniffiHandleError = { (statusCode, errorBuf) in
+            let uniffiHandleError = { @Sendable (statusCode: Int8, errorBuf: RustBuffer) in
                 uniffiFutureCallback(
                     uniffiCallbackData,
                     UniffiForeignFutureResultRustBuffer(
@@ -2904,7 +2904,7 @@ fileprivate struct UniffiCallbackInterfaceHttpBody {
             uniffiOutDroppedCallback: UnsafeMutablePointer<UniffiForeignFutureDroppedCallbackStruct>
         ) in
             let makeCall = {
-                () async throws -> Data? in
+                @Sendable () async throws -> Data? in
                 guard let uniffiObj = try? FfiConverterTypeHttpBody.handleMap.get(handle: uniffiHandle) else {
                     throw UniffiInternalError.unexpectedStaleHandle
                 }
@@ -2912,7 +2912,7 @@ fileprivate struct UniffiCallbackInterfaceHttpBody {
                 )
             }
 
-            let uniffiHandleSuccess = { (returnValue: Data?) in
+            let uniffiHandleSuccess = { @Sendable (returnValue: Data?) in
                 uniffiFutureCallback(
                     uniffiCallbackData,
                     UniffiForeignFutureResultRustBuffer(
@@ -2921,7 +2921,7 @@ fileprivate struct UniffiCallbackInterfaceHttpBody {
                     )
                 )
             }
-            let uniffiHandleError = { (statusCode, errorBuf) in
+            let uniffiHandleError = { @Sendable (statusCode: Int8, errorBuf: RustBuffer) in
                 uniffiFutureCallback(
                     uniffiCallbackData,
                     UniffiForeignFutureResultRustBuffer(
@@ -3163,7 +3163,7 @@ fileprivate struct UniffiCallbackInterfaceHttpTransport {
             uniffiOutDroppedCallback: UnsafeMutablePointer<UniffiForeignFutureDroppedCallbackStruct>
         ) in
             let makeCall = {
-                () async throws -> HttpResponse in
+                @Sendable () async throws -> HttpResponse in
                 guard let uniffiObj = try? FfiConverterTypeHttpTransport.handleMap.get(handle: uniffiHandle) else {
                     throw UniffiInternalError.unexpectedStaleHandle
                 }
@@ -3172,7 +3172,7 @@ fileprivate struct UniffiCallbackInterfaceHttpTransport {
                 )
             }
 
-            let uniffiHandleSuccess = { (returnValue: HttpResponse) in
+            let uniffiHandleSuccess = { @Sendable (returnValue: HttpResponse) in
                 uniffiFutureCallback(
                     uniffiCallbackData,
                     UniffiForeignFutureResultRustBuffer(
@@ -3181,7 +3181,7 @@ fileprivate struct UniffiCallbackInterfaceHttpTransport {
                     )
                 )
             }
-            let uniffiHandleError = { (statusCode, errorBuf) in
+            let uniffiHandleError = { @Sendable (statusCode: Int8, errorBuf: RustBuffer) in
                 uniffiFutureCallback(
                     uniffiCallbackData,
                     UniffiForeignFutureResultRustBuffer(
@@ -3400,7 +3400,7 @@ fileprivate struct UniffiCallbackInterfaceValueProvider {
             uniffiOutDroppedCallback: UnsafeMutablePointer<UniffiForeignFutureDroppedCallbackStruct>
         ) in
             let makeCall = {
-                () async throws -> Resolved in
+                @Sendable () async throws -> Resolved in
                 guard let uniffiObj = try? FfiConverterTypeValueProvider.handleMap.get(handle: uniffiHandle) else {
                     throw UniffiInternalError.unexpectedStaleHandle
                 }
@@ -3408,7 +3408,7 @@ fileprivate struct UniffiCallbackInterfaceValueProvider {
                 )
             }
 
-            let uniffiHandleSuccess = { (returnValue: Resolved) in
+            let uniffiHandleSuccess = { @Sendable (returnValue: Resolved) in
                 uniffiFutureCallback(
                     uniffiCallbackData,
                     UniffiForeignFutureResultRustBuffer(
@@ -3417,7 +3417,7 @@ fileprivate struct UniffiCallbackInterfaceValueProvider {
                     )
                 )
             }
-            let uniffiHandleError = { (statusCode, errorBuf) in
+            let uniffiHandleError = { @Sendable (statusCode: Int8, errorBuf: RustBuffer) in
                 uniffiFutureCallback(
                     uniffiCallbackData,
                     UniffiForeignFutureResultRustBuffer(
@@ -7604,9 +7604,9 @@ fileprivate func uniffiFutureContinuationCallback(handle: UInt64, pollResult: In
     }
 }
 private func uniffiTraitInterfaceCallAsync<T>(
-    makeCall: @escaping () async throws -> T,
-    handleSuccess: @escaping (T) -> (),
-    handleError: @escaping (Int8, RustBuffer) -> (),
+    makeCall: @escaping @Sendable () async throws -> T,
+    handleSuccess: @escaping @Sendable (T) -> (),
+    handleError: @escaping @Sendable (Int8, RustBuffer) -> (),
     droppedCallback: UnsafeMutablePointer<UniffiForeignFutureDroppedCallbackStruct>
 ) {
     let task = Task {
@@ -7635,10 +7635,10 @@ private func uniffiTraitInterfaceCallAsync<T>(
 }
 
 private func uniffiTraitInterfaceCallAsyncWithError<T, E>(
-    makeCall: @escaping () async throws -> T,
-    handleSuccess: @escaping (T) -> (),
-    handleError: @escaping (Int8, RustBuffer) -> (),
-    lowerError: @escaping (E) -> RustBuffer,
+    makeCall: @escaping @Sendable () async throws -> T,
+    handleSuccess: @escaping @Sendable (T) -> (),
+    handleError: @escaping @Sendable (Int8, RustBuffer) -> (),
+    lowerError: @escaping @Sendable (E) -> RustBuffer,
     droppedCallback: UnsafeMutablePointer<UniffiForeignFutureDroppedCallbackStruct>
 ) {
     let task = Task {
@@ -7704,6 +7704,39 @@ public func coreVersion() -> String  {
 })
 }
 /**
+ * The code of a refusal of which only the status is known, spelt as in the conformance kit.
+ */
+public func codeOfStatus(status: UInt16) -> String  {
+    return try!  FfiConverterString.lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_durable_streams_ffi_fn_func_code_of_status(
+        FfiConverterUInt16.lower(status),uniffiCallStatus
+    )
+})
+}
+/**
+ * Whether streams of this content type hold JSON messages.
+ */
+public func isJsonType(contentType: String) -> Bool  {
+    return try!  FfiConverterBool.lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_durable_streams_ffi_fn_func_is_json_type(
+        FfiConverterString.lower(contentType),uniffiCallStatus
+    )
+})
+}
+/**
+ * Whether an answer of this status says "not now" rather than "no".
+ */
+public func isTransientStatus(status: UInt16) -> Bool  {
+    return try!  FfiConverterBool.lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_durable_streams_ffi_fn_func_is_transient_status(
+        FfiConverterUInt16.lower(status),uniffiCallStatus
+    )
+})
+}
+/**
  * Starts a server.
  * Errors: `INVALID_ARGUMENT` for an address that cannot be used.
  */
@@ -7720,28 +7753,6 @@ public func startServer(settings: ServerSettings)async throws  -> FfiServer  {
             liftFunc: FfiConverterTypeFfiServer_lift,
             errorHandler: FfiConverterTypeCoreError_lift
         )
-}
-/**
- * The code of a refusal of which only the status is known, spelt as in the conformance kit.
- */
-public func codeOfStatus(status: UInt16) -> String  {
-    return try!  FfiConverterString.lift(try! rustCall() {
-        uniffiCallStatus in
-    uniffi_durable_streams_ffi_fn_func_code_of_status(
-        FfiConverterUInt16.lower(status),uniffiCallStatus
-    )
-})
-}
-/**
- * Whether an answer of this status says "not now" rather than "no".
- */
-public func isTransientStatus(status: UInt16) -> Bool  {
-    return try!  FfiConverterBool.lift(try! rustCall() {
-        uniffiCallStatus in
-    uniffi_durable_streams_ffi_fn_func_is_transient_status(
-        FfiConverterUInt16.lower(status),uniffiCallStatus
-    )
-})
 }
 
 private enum InitializationResult {
@@ -7762,13 +7773,16 @@ private let initializationResult: InitializationResult = {
     if (uniffi_durable_streams_ffi_checksum_func_core_version() != 22193) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_durable_streams_ffi_checksum_func_code_of_status() != 64949) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_durable_streams_ffi_checksum_func_is_json_type() != 15061) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_durable_streams_ffi_checksum_func_is_transient_status() != 52252) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_durable_streams_ffi_checksum_func_start_server() != 23617) {
-        return InitializationResult.apiChecksumMismatch
-    }
-    if (uniffi_durable_streams_ffi_checksum_func_code_of_status() != 738) {
-        return InitializationResult.apiChecksumMismatch
-    }
-    if (uniffi_durable_streams_ffi_checksum_func_is_transient_status() != 24260) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_durable_streams_ffi_checksum_method_fficancel_cancel() != 40929) {

@@ -10,6 +10,7 @@ mod kotlin;
 mod node;
 mod python;
 mod server;
+mod swift;
 mod table;
 mod usage;
 
@@ -26,6 +27,8 @@ pub(crate) enum Subject {
     Node,
     /// Our Kotlin client beside the Rust client it stands on.
     Kotlin,
+    /// Our Swift client beside the Rust client it stands on.
+    Swift,
 }
 
 /// How long to measure.
@@ -57,6 +60,7 @@ pub(crate) fn run(subject: Subject, options: &Options) -> Outcome<()> {
         Subject::Python => python::run(options)?,
         Subject::Node => node::run(options)?,
         Subject::Kotlin => kotlin::run(options)?,
+        Subject::Swift => swift::run(options)?,
     };
     println!("\n{table}");
     Ok(())

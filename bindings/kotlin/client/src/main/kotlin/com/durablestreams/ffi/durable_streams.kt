@@ -800,11 +800,13 @@ internal object IntegrityCheckingUniffiLib {
     internal fun ensureInitialized() = Unit
     external fun uniffi_durable_streams_ffi_checksum_func_core_version(
     ): Int
-    external fun uniffi_durable_streams_ffi_checksum_func_start_server(
-    ): Int
     external fun uniffi_durable_streams_ffi_checksum_func_code_of_status(
     ): Int
+    external fun uniffi_durable_streams_ffi_checksum_func_is_json_type(
+    ): Int
     external fun uniffi_durable_streams_ffi_checksum_func_is_transient_status(
+    ): Int
+    external fun uniffi_durable_streams_ffi_checksum_func_start_server(
     ): Int
     external fun uniffi_durable_streams_ffi_checksum_method_fficancel_cancel(
     ): Int
@@ -1095,12 +1097,14 @@ internal object UniffiLib {
     ): Long
     external fun uniffi_durable_streams_ffi_fn_func_core_version(uniffi_out_err: UniffiRustCallStatus,
     ): RustBuffer.ByValue
-    external fun uniffi_durable_streams_ffi_fn_func_start_server(`settings`: RustBuffer.ByValue,
-    ): Long
     external fun uniffi_durable_streams_ffi_fn_func_code_of_status(`status`: Short,uniffi_out_err: UniffiRustCallStatus,
     ): RustBuffer.ByValue
+    external fun uniffi_durable_streams_ffi_fn_func_is_json_type(`contentType`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
+    ): Byte
     external fun uniffi_durable_streams_ffi_fn_func_is_transient_status(`status`: Short,uniffi_out_err: UniffiRustCallStatus,
     ): Byte
+    external fun uniffi_durable_streams_ffi_fn_func_start_server(`settings`: RustBuffer.ByValue,
+    ): Long
     external fun ffi_durable_streams_ffi_rustbuffer_alloc(`size`: Long,uniffi_out_err: UniffiRustCallStatus,
     ): RustBuffer.ByValue
     external fun ffi_durable_streams_ffi_rustbuffer_from_bytes(`bytes`: ForeignBytes.ByValue,uniffi_out_err: UniffiRustCallStatus,
@@ -1223,13 +1227,16 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_durable_streams_ffi_checksum_func_core_version() and 0xFFFF) != 22193) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_durable_streams_ffi_checksum_func_code_of_status() and 0xFFFF) != 64949) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_durable_streams_ffi_checksum_func_is_json_type() and 0xFFFF) != 15061) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_durable_streams_ffi_checksum_func_is_transient_status() and 0xFFFF) != 52252) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_durable_streams_ffi_checksum_func_start_server() and 0xFFFF) != 23617) {
-        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
-    }
-    if ((lib.uniffi_durable_streams_ffi_checksum_func_code_of_status() and 0xFFFF) != 738) {
-        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
-    }
-    if ((lib.uniffi_durable_streams_ffi_checksum_func_is_transient_status() and 0xFFFF) != 24260) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_durable_streams_ffi_checksum_method_fficancel_cancel() and 0xFFFF) != 40929) {
@@ -10213,26 +10220,6 @@ public object FfiConverterSequenceTypeNameValue: FfiConverterRustBuffer<List<Nam
 
 
         /**
-         * Starts a server.
-         * Errors: `INVALID_ARGUMENT` for an address that cannot be used.
-         */
-    @Throws(CoreException::class)
-    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
-     suspend fun `startServer`(`settings`: ServerSettings) : FfiServer {
-        return uniffiRustCallAsync(
-        UniffiLib.uniffi_durable_streams_ffi_fn_func_start_server(
-        FfiConverterTypeServerSettings.lower(`settings`),),
-        { future, callback, continuation -> UniffiLib.ffi_durable_streams_ffi_rust_future_poll_u64(future, callback, continuation) },
-        { future, continuation -> UniffiLib.ffi_durable_streams_ffi_rust_future_complete_u64(future, continuation) },
-        { future -> UniffiLib.ffi_durable_streams_ffi_rust_future_free_u64(future) },
-        // lift function
-        { FfiConverterTypeFfiServer.lift(it) },
-        // Error FFI converter
-        CoreException.ErrorHandler,
-    )
-    }
-
-        /**
          * The code of a refusal of which only the status is known, spelt as in the conformance kit.
          */ fun `codeOfStatus`(`status`: kotlin.UShort): kotlin.String {
             return FfiConverterString.lift(
@@ -10241,6 +10228,20 @@ public object FfiConverterSequenceTypeNameValue: FfiConverterRustBuffer<List<Nam
 
 
         FfiConverterUShort.lower(`status`),_status)
+}
+    )
+    }
+
+
+        /**
+         * Whether streams of this content type hold JSON messages.
+         */ fun `isJsonType`(`contentType`: kotlin.String): kotlin.Boolean {
+            return FfiConverterBoolean.lift(
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_durable_streams_ffi_fn_func_is_json_type(
+
+
+        FfiConverterString.lower(`contentType`),_status)
 }
     )
     }
@@ -10259,5 +10260,25 @@ public object FfiConverterSequenceTypeNameValue: FfiConverterRustBuffer<List<Nam
     )
     }
 
+
+        /**
+         * Starts a server.
+         * Errors: `INVALID_ARGUMENT` for an address that cannot be used.
+         */
+    @Throws(CoreException::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+     suspend fun `startServer`(`settings`: ServerSettings) : FfiServer {
+        return uniffiRustCallAsync(
+        UniffiLib.uniffi_durable_streams_ffi_fn_func_start_server(
+        FfiConverterTypeServerSettings.lower(`settings`),),
+        { future, callback, continuation -> UniffiLib.ffi_durable_streams_ffi_rust_future_poll_u64(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_durable_streams_ffi_rust_future_complete_u64(future, continuation) },
+        { future -> UniffiLib.ffi_durable_streams_ffi_rust_future_free_u64(future) },
+        // lift function
+        { FfiConverterTypeFfiServer.lift(it) },
+        // Error FFI converter
+        CoreException.ErrorHandler,
+    )
+    }
 
 

@@ -1,7 +1,6 @@
-//! What a status alone says: the core's own table, for hosts that name errors of answers they
-//! got by other ways.
+//! Rules of the core that hosts ask, so that none restates them.
 
-use durable_streams_bindings::{ErrorCode, code_of, http::StatusCode, is_transient};
+use durable_streams_bindings::{ErrorCode, code_of, http::StatusCode, is_transient, message};
 
 /// Whether an answer of this status says "not now" rather than "no".
 #[uniffi::export]
@@ -13,4 +12,10 @@ pub fn is_transient_status(status: u16) -> bool {
 #[uniffi::export]
 pub fn code_of_status(status: u16) -> String {
     StatusCode::from_u16(status).map_or(ErrorCode::UnexpectedStatus, code_of).as_str().to_owned()
+}
+
+/// Whether streams of this content type hold JSON messages.
+#[uniffi::export]
+pub fn is_json_type(content_type: String) -> bool {
+    message::is_json(&content_type)
 }
