@@ -135,6 +135,83 @@ class ThreadsTest < StreamTest
     assert_equal [1, 2, 3, 5], stream.read_all
   end
 
+  # Puma with preload_app!: the master has a client, and has used it; the workers go on with it.
+  def test_workers_forked_from_a_master_that_has_preloaded
+    calls = 0
+    client = DurableStreams::Client.new(base_url: @server.url, headers: { "X-Id" => -> { (calls += 1).to_s } })
+    stream = json_stream(client: client)
+    master = DurableStreams::Producer.new(stream: stream, producer_id: "master")
+    master.append!({ "from" => "master" })
+    workers = Array.new(3) do |worker|
+      fork do
+        5.times { |n| client.stream("/s").append({ "worker" => worker, "n" => n }) }
+        DurableStreams::Producer.open(stream: stream, producer_id: "worker-#{worker}", auto_claim: true) do |producer|
+          5.times { |n| producer << { "worker" => worker, "n" => 5 + n } }
+        end
+        own = stream.read_json.select { |item| item["worker"] == worker }
+        exit!(own.map { |item| item["n"] } == (0...10).to_a ? 0 : 1)
+      end
+    end
+    workers.each do |pid|
+      Timeout.timeout(30) { Process.wait(pid) }
+      assert_predicate $?, :success?
+    end
+    master.append!({ "from" => "master" })
+    master.close
+    assert_equal 32, stream.read_all.size
+  end
+
+  def test_a_fork_while_another_thread_waits
+    thread = parked
+    pid = fork { exit!(@client.stream("/s").append("1").next_offset ? 0 : 1) }
+    Timeout.timeout(20) { Process.wait(pid) }
+    assert_predicate $?, :success?
+    @client.stream("/s").close
+    assert_equal [1], thread.value
+  end
+
+  def test_timeout_and_kill_end_what_waits_for_an_answer
+    stream = json_stream
+    @server.inject_fault("/s", delay_ms: 3_000, method: "POST", count: 100)
+    assert_raises(Timeout::Error) { Timeout.timeout(0.2) { stream.append(1) } }
+    producer = DurableStreams::Producer.new(stream: stream, producer_id: "p")
+    producer.append(1)
+    assert_raises(Timeout::Error) { Timeout.timeout(0.2) { producer.flush } }
+    assert_equal 1, producer.pending
+    waiting = Thread.new { producer.flush }
+    Thread.pass until waiting.stop?
+    waiting.kill
+    assert waiting.join(5), "the thread has ended"
+    @server.clear_faults
+  end
+
+  def test_a_full_queue_is_waited_for_and_can_be_left
+    stream = json_stream
+    @server.inject_fault("/s", delay_ms: 3_000, method: "POST", count: 100)
+    producer = DurableStreams::Producer.new(stream: stream, producer_id: "p", max_queued_messages: 5)
+    assert_raises(Timeout::Error) { Timeout.timeout(0.5) { 1000.times { |n| producer << [n] } } }
+    assert_operator producer.pending, :<, 1000
+    @server.clear_faults
+  end
+
+  def test_a_program_that_ends_with_threads_that_wait_ends
+    json_stream
+    program = <<~'PROGRAM'
+      require "durable_streams"
+      stream = DurableStreams.stream(ARGV[0])
+      DurableStreams::Producer.new(stream: stream, producer_id: "p", linger_ms: 60_000).append("1")
+      Thread.new { stream.read(live: :sse).to_a }
+      sleep 0.01 until $stdin.gets
+    PROGRAM
+    input, output = IO.pipe
+    pid = Process.spawn("ruby", "-I", File.expand_path("../lib", __dir__), "-e", program, "#{@server.url}/s", in: input)
+    wait_for_readers(1)
+    output.puts
+    Timeout.timeout(10) { Process.wait(pid) }
+    assert_predicate $?, :success?
+    wait_for_readers(0)
+  end
+
   def test_abandoned_readers_leave_the_network
     stream = json_stream
     20.times { stream.read(live: :sse).each_batch { |batch| break if batch.up_to_date } }
