@@ -14,6 +14,7 @@ defmodule DurableStreams.Storage do
   | `:sse_reconnect_interval` | `60_000` | about how long an answer of server-sent events lasts, in milliseconds |
   | `:max_body_bytes` | 16 MiB | largest request body over HTTP |
   | `:max_streams` | no limit | most streams |
+  | `:webhooks` | `:https` | where subscriptions may send webhooks: `:off`, `:https` for public addresses only, `:dev` for `http://localhost` too |
 
   A directory belongs to one engine at a time: a second one, in this VM or another, is refused.
 
@@ -33,7 +34,8 @@ defmodule DurableStreams.Storage do
     :long_poll_timeout,
     :sse_reconnect_interval,
     :max_body_bytes,
-    :max_streams
+    :max_streams,
+    :webhooks
   ]
 
   @type name :: atom()
@@ -117,7 +119,7 @@ defmodule DurableStreams.Storage do
 
   defp settings(options) do
     case Keyword.keys(options) -- @options do
-      [] -> options |> Map.new() |> Map.pop(:storage, :memory) |> settings_with()
+      [] -> options |> Map.new() |> Map.pop(:storage, :memory) |> settings_with() |> check()
       [unknown | _] -> {:error, "#{inspect(unknown)} is no option; these are: #{inspect(@options)}"}
     end
   end
@@ -131,6 +133,14 @@ defmodule DurableStreams.Storage do
   defp settings_with({other, _}) do
     {:error, "storage is #{inspect(other)}; give :memory, {:file, directory} or :none"}
   end
+
+  defp check({:ok, %{webhooks: mode} = settings}) when mode in [:off, :https, :dev],
+    do: {:ok, %{settings | webhooks: Atom.to_string(mode)}}
+
+  defp check({:ok, %{webhooks: mode}}),
+    do: {:error, "webhooks is #{inspect(mode)}; give :off, :https or :dev"}
+
+  defp check(other), do: other
 
   @impl true
   def handle_call(:engine, _from, {_, engine} = state), do: {:reply, engine, state}

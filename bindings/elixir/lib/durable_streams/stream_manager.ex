@@ -167,7 +167,7 @@ defmodule DurableStreams.StreamManager do
 
   @doc """
   What is known of a stream: a `DurableStreams.Stream` with `id`, `content_type`, `created_at`,
-  `closed`, `ttl`, `expires_at`, `earliest_offset` and `total_bytes`.
+  `closed`, `ttl`, `expires_at`, `earliest_offset`, `next_offset` and `total_bytes`.
 
   `total_bytes` counts what is stored, on JSON streams one byte per message for a separator.
   `message_count` is nil: the engine does not count messages.
@@ -177,7 +177,6 @@ defmodule DurableStreams.StreamManager do
     with {:ok, facts} <- call(&Native.keeper_metadata(&1, engine(), id)) do
       facts =
         facts
-        |> Map.delete(:next_offset)
         |> Map.merge(%{id: id, created_at: DateTime.from_unix!(facts.created_at, :millisecond)})
         |> Map.update!(:expires_at, &(&1 && DateTime.from_unix!(&1, :millisecond)))
 

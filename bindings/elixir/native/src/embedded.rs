@@ -13,7 +13,7 @@ use durable_streams_bindings::ErrorInfo;
 use durable_streams_server::{
     embedded::{Embedded, Listening},
     http::HttpOptions,
-    server::{BackendOptions, StartError, Storage, normalised_prefix},
+    server::{BackendOptions, StartError, Storage, WebhookMode, normalised_prefix},
 };
 use parking_lot::Mutex;
 use rustler::{Encoder, Env, NifResult, Reference, Resource, ResourceArc, Term, types::atom};
@@ -54,6 +54,11 @@ fn settings(options: &Options<'_>) -> NifResult<(BackendOptions, HttpOptions)> {
         backend.storage = Storage::File(PathBuf::from(dir));
     }
     backend.max_streams = options.get("max_streams")?;
+    backend.webhooks = match options.get::<String>("webhooks")?.as_deref() {
+        Some("off") => WebhookMode::Off,
+        Some("dev") => WebhookMode::Dev,
+        Some(_) | None => WebhookMode::Https,
+    };
     let mut http = HttpOptions::default();
     if let Some(mount) = options.get::<String>("mount")? {
         http.prefix = normalised_prefix(&mount);
