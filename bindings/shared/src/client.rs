@@ -1,5 +1,5 @@
 //! Settings of a handle as host languages give them, and the client made of them. All
-//! clients without connection settings of their own share one pool of connections.
+//! clients with the same settings of connections share one pool of them.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use crate::{
     Bytes,
     error::ErrorInfo,
-    runtime::{self, engine},
+    runtime::{self, Engine, engine},
 };
 
 /// Settings of a client; absent ones keep the core's defaults.
@@ -71,17 +71,21 @@ impl ClientConfig {
         let engine = engine()?;
         // The host takes the runtime it finds for its timers and tasks.
         let _entered = runtime::handle()?.enter();
-        let owns_connections = self.http2_prior_knowledge || self.connect_timeout_ms.is_some();
-        let mut builder = if owns_connections || self.transport.is_some() {
-            Client::builder()
-        } else {
-            match engine.client.get() {
+        let connect_limit = span("connect_timeout", self.connect_timeout_ms)?;
+        let mut builder = match connect_limit {
+            _ if self.transport.is_some() => Client::builder(),
+            limit if self.http2_prior_knowledge => {
+                let builder = limit.map_or_else(Client::builder, |limit| Client::builder().connect_timeout(limit));
+                builder.http2_prior_knowledge()
+            }
+            Some(limit) => limited(engine, limit)?.to_builder(),
+            None => match engine.client.get() {
                 Some(shared) => shared.to_builder(),
                 None => {
                     let made = Client::builder().build()?;
                     engine.client.get_or_init(|| made).to_builder()
                 }
-            }
+            },
         };
         if let Some(transport) = &self.transport {
             builder = builder.transport(Borrowed(Arc::clone(transport)));
@@ -104,12 +108,6 @@ impl ClientConfig {
         if let Some(limit) = span("sse_idle_timeout", self.sse_idle_timeout_ms)? {
             builder = builder.sse_idle_timeout(limit);
         }
-        if let Some(limit) = span("connect_timeout", self.connect_timeout_ms)? {
-            builder = builder.connect_timeout(limit);
-        }
-        if self.http2_prior_knowledge {
-            builder = builder.http2_prior_knowledge();
-        }
         let base = self.retry_base.unwrap_or(RetryPolicy::DEFAULT);
         let policy = self.retry.check(&base).map_err(|error| ErrorInfo::from(durable_streams::Failure::from(error)))?;
         builder = builder.retry(policy);
@@ -121,6 +119,23 @@ impl ClientConfig {
         }
         Ok(builder.build()?)
     }
+}
+
+/// Limits of connecting that are in use at a time, at most.
+const MOST_LIMITS: usize = 16;
+
+/// The client whose connections all with this limit of connecting share.
+fn limited(engine: &Engine, limit: Duration) -> Result<Client, ErrorInfo> {
+    let mut clients = engine.limited.lock();
+    if let Some((_, client)) = clients.iter().find(|(known, _)| *known == limit) {
+        return Ok(client.clone());
+    }
+    let client = Client::builder().connect_timeout(limit).build()?;
+    if clients.len() >= MOST_LIMITS {
+        clients.remove(0);
+    }
+    clients.push((limit, client.clone()));
+    Ok(client)
 }
 
 /// Asks a source once per attempt. The core wants parameters first and headers second: the

@@ -35,6 +35,8 @@ pub(crate) struct Engine {
     runtime: Mutex<Option<Runtime>>,
     /// The client whose connections all others share.
     pub(crate) client: OnceLock<Client>,
+    /// The same for clients with a limit of connecting, by that limit.
+    pub(crate) limited: Mutex<Vec<(Duration, Client)>>,
 }
 
 /// Which generation of the process this is: 0, and one more after every fork.
@@ -99,6 +101,7 @@ pub(crate) fn engine() -> Result<&'static Engine, ErrorInfo> {
         handle: runtime.handle().clone(),
         runtime: Mutex::new(Some(runtime)),
         client: OnceLock::new(),
+        limited: Mutex::default(),
     }));
     match CURRENT.compare_exchange(current, made, Ordering::AcqRel, Ordering::Acquire) {
         // SAFETY: leaked a moment ago and never freed.
