@@ -1,16 +1,18 @@
-// Packs everything a user installs on this machine: the packages and this platform's binaries.
-//   node scripts/pack.mjs FOLDER
-// Run `addons.mjs` and `build.mjs` first.
+// Packs the packages and binaries: this platform's, or with `--all` every platform's, as a release wants them.
+//   node scripts/pack.mjs FOLDER [--all]
+// Run `addons.mjs` and `build.mjs` first. Publish the packages of binaries before the packages that want them.
 import { execFileSync } from "node:child_process"
-import { copyFileSync, cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs"
+import { copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
-import { PLATFORMS, platform } from "./platform.mjs"
+import { PLATFORMS, known, platform } from "./platform.mjs"
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
-const [folder] = process.argv.slice(2)
-if (folder === undefined) throw new Error("usage: node scripts/pack.mjs FOLDER")
+const folder = process.argv.slice(2).find((argument) => !argument.startsWith("--"))
+if (folder === undefined) throw new Error("usage: node scripts/pack.mjs FOLDER [--all]")
+const platforms = process.argv.includes("--all") ? Object.keys(PLATFORMS) : [platform()]
+const ADDONS = { client: "durable-streams", server: "durable-streams-server" }
 mkdirSync(folder, { recursive: true })
 const work = mkdtempSync(join(tmpdir(), "durable-streams-pack-"))
 try {
@@ -20,12 +22,15 @@ try {
       cpSync(join(root, name, "dist"), join(to, "dist"), { recursive: true })
       copyFileSync(join(root, name, "README.md"), join(to, "README.md"))
     })
-    const binary = readdirSync(join(root, name, "native")).find((file) => file.endsWith(`.${platform()}.node`))
-    if (binary === undefined) throw new Error(`${name}/native has no binary for ${platform()}: run scripts/addons.mjs`)
-    pack(`${name}-${platform()}`, platformManifest(manifest, binary), (to) => {
-      copyFileSync(join(root, name, "native", binary), join(to, binary))
-      writeFileSync(join(to, "README.md"), `The ${platform()} binary of \`${manifest.name}\`. Install that package instead.\n`)
-    })
+    for (const id of platforms) {
+      const binary = `${ADDONS[name]}.${id}.node`
+      const built = join(root, name, "native", binary)
+      if (!existsSync(built)) throw new Error(`${name}/native has no binary for ${id}: run scripts/addons.mjs`)
+      pack(`${name}-${id}`, platformManifest(manifest, id, binary), (to) => {
+        copyFileSync(built, join(to, binary))
+        writeFileSync(join(to, "README.md"), `The ${id} binary of \`${manifest.name}\`. Install that package instead.\n`)
+      })
+    }
   }
 } finally {
   rmSync(work, { recursive: true })
@@ -47,12 +52,12 @@ function withBinaries({ devDependencies, scripts, ...manifest }) {
   return { ...manifest, optionalDependencies: Object.fromEntries(Object.keys(PLATFORMS).map((id) => [`${name}-${id}`, version])) }
 }
 
-function platformManifest({ name, version, license, engines }, binary) {
-  const { os, cpu, libc } = PLATFORMS[platform()]
+function platformManifest({ name, version, license, engines }, id, binary) {
+  const { os, cpu, libc } = known(id)
   return {
-    name: `${name}-${platform()}`,
+    name: `${name}-${id}`,
     version,
-    description: `Binary of ${name} for ${platform()}`,
+    description: `Binary of ${name} for ${id}`,
     license,
     engines,
     os: [os],

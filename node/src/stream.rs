@@ -43,6 +43,8 @@ pub struct StreamSettings {
     pub batching: bool,
     /// Limit of one exchange. Units: ms.
     pub timeout_ms: Option<f64>,
+    /// Limit of making a connection. Units: ms.
+    pub connect_timeout_ms: Option<f64>,
     /// Limit of an unanswered long-poll. Units: ms.
     pub long_poll_timeout_ms: Option<f64>,
     /// Limit of the silence of an SSE answer. Units: ms.
@@ -180,6 +182,7 @@ impl Loop {
             headers: settings.headers,
             params: settings.params,
             timeout_ms: settings.timeout_ms,
+            connect_timeout_ms: settings.connect_timeout_ms,
             long_poll_timeout_ms: settings.long_poll_timeout_ms,
             sse_idle_timeout_ms: settings.sse_idle_timeout_ms,
             retry: settings.retry.into(),

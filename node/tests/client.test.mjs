@@ -139,6 +139,20 @@ test("headers of a call share no request with other appends, and never replace t
   await wire.stop()
 })
 
+test("handles and reads share connections, also under a limit of connecting", async () => {
+  for (const options of [{}, { connectTimeoutMs: 4321 }]) {
+    const wire = await startWire((request, response) => response.writeHead(200, { "stream-next-offset": "5", "stream-closed": "true" }).end())
+    for (let n = 0; n < 5; n++) {
+      await new DurableStream({ ...base, ...options, url: wire.url }).head()
+      await (await new DurableStream({ ...base, ...options, url: wire.url }).stream()).text()
+    }
+    assert.equal(wire.seen.length, 10)
+    assert.equal(new Set(wire.seen.map((request) => request.socket)).size, 1)
+    await wire.stop()
+  }
+  assert.equal((await failure(() => new DurableStream({ ...base, url: "http://x/s", connectTimeoutMs: 0 }))).code, "BAD_REQUEST")
+})
+
 test("create carries its options", async () => {
   const expiresAt = new Date(Date.now() + 3_600_000).toISOString()
   const wire = await startWire((request, response) => response.writeHead(201, { "stream-next-offset": "5" }).end())

@@ -6,7 +6,7 @@ import { Handle, type HandleOptions } from "./handle.js"
 import { withHeaders } from "./headers.js"
 import { register } from "./link.js"
 import type { AppendSettings, Cancel, NativeStream, StreamAnswer } from "./native.js"
-import { checkSignal, encodeBody, mergeHeaders, requestHeaders, urlText } from "./options.js"
+import { checkSignal, connectionOf, encodeBody, mergeConnections, requestHeaders, urlText } from "./options.js"
 import { piecesOf } from "./pieces.js"
 import { read } from "./read.js"
 import type { StreamResponse } from "./response.js"
@@ -39,9 +39,7 @@ export class DurableStream {
     checkSignal(options.signal)
     warnIfUsingHttpInBrowser(url, options.warnOnHttp)
     this.#options = options
-    const { contentType, headers, params, fetch, backoffOptions, timeoutMs, longPollTimeoutMs, sseIdleTimeoutMs } = options
-    const connection = { headers, params, fetch, backoffOptions, timeoutMs, longPollTimeoutMs, sseIdleTimeoutMs }
-    this.#handleOptions = { url, contentType, batching: options.batching ?? true, ...connection }
+    this.#handleOptions = { url, contentType: options.contentType, batching: options.batching ?? true, ...connectionOf(options) }
     this.#handle = new Handle(this.#handleOptions)
   }
 
@@ -143,17 +141,7 @@ export class DurableStream {
   async stream<TJson = unknown>(options: Omit<StreamOptions, "url"> = {}): Promise<StreamResponse<TJson>> {
     checkSignal(options.signal)
     const own = this.#handleOptions
-    const handle: HandleOptions = {
-      ...own,
-      contentType: this.contentType,
-      headers: mergeHeaders(own.headers, options.headers),
-      params: { ...own.params, ...options.params },
-      fetch: options.fetch ?? own.fetch,
-      backoffOptions: options.backoffOptions ?? own.backoffOptions,
-      timeoutMs: options.timeoutMs ?? own.timeoutMs,
-      longPollTimeoutMs: options.longPollTimeoutMs ?? own.longPollTimeoutMs,
-      sseIdleTimeoutMs: options.sseIdleTimeoutMs ?? own.sseIdleTimeoutMs,
-    }
+    const handle: HandleOptions = { ...own, contentType: this.contentType, ...mergeConnections(own, options) }
     const reading = { ...options, onError: options.onError ?? this.#options.onError }
     return read<TJson>(handle, reading, [this.#options.signal, options.signal])
   }
@@ -199,7 +187,7 @@ export class DurableStream {
     const own = this.#handleOptions
     const { headers, fetch } = options
     const isOwn = headers === undefined && fetch === undefined
-    const merged = { ...own, contentType: this.contentType, headers: mergeHeaders(own.headers, headers), fetch: fetch ?? own.fetch }
+    const merged = { ...own, contentType: this.contentType, ...mergeConnections(own, { headers, fetch }) }
     return { handle: isOwn ? this.#handle : new Handle(merged), options: merged, signal: this.#options.signal }
   }
 

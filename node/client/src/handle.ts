@@ -45,6 +45,7 @@ export class Handle {
       retry: retrySettings(options.backoffOptions, "one-shot"),
       batching: options.batching,
       timeoutMs: options.timeoutMs,
+      connectTimeoutMs: options.connectTimeoutMs,
       longPollTimeoutMs: options.longPollTimeoutMs,
       sseIdleTimeoutMs: options.sseIdleTimeoutMs,
     }

@@ -16,6 +16,7 @@ export interface StreamSettings {
   retry: RetrySettings
   batching: boolean
   timeoutMs?: number | undefined
+  connectTimeoutMs?: number | undefined
   longPollTimeoutMs?: number | undefined
   sseIdleTimeoutMs?: number | undefined
 }

@@ -1,7 +1,7 @@
 // Options of users on their way to the addon.
 import { DurableStreamError, InvalidSignalError, MissingStreamUrlError } from "./errors.js"
 import type { Pairs, RetrySettings, SseFallbackSettings } from "./native.js"
-import type { AppendBody, BackoffOptions, HeadersRecord, LegacyLiveMode, LiveMode, ParamsRecord, SSEResilienceOptions } from "./types.js"
+import type { AppendBody, BackoffOptions, ConnectionOptions, HeadersRecord, LegacyLiveMode, LiveMode, ParamsRecord, SSEResilienceOptions } from "./types.js"
 
 /** How requests are repeated when nobody says otherwise. One-shot operations stop after `ONE_SHOT_RETRIES`. */
 export const BackoffDefaults: BackoffOptions = { initialDelay: 100, maxDelay: 60_000, multiplier: 1.3, maxRetries: Infinity }
@@ -67,6 +67,19 @@ export function sseFallbackSettings(options: SSEResilienceOptions | undefined): 
     baseDelayMs: options?.backoffBaseDelay,
     maxDelayMs: options?.backoffMaxDelay,
   }
+}
+
+/** @internal What concerns connections, of options that hold more. */
+export function connectionOf(options: ConnectionOptions): ConnectionOptions {
+  const { headers, params, fetch, backoffOptions, timeoutMs, connectTimeoutMs, longPollTimeoutMs, sseIdleTimeoutMs } = options
+  return { headers, params, fetch, backoffOptions, timeoutMs, connectTimeoutMs, longPollTimeoutMs, sseIdleTimeoutMs }
+}
+
+/** @internal The same options, of which those of a call win. */
+export function mergeConnections(own: ConnectionOptions, call: ConnectionOptions): ConnectionOptions {
+  const given = Object.fromEntries(Object.entries(connectionOf(call)).filter(([, value]) => value !== undefined))
+  const merged = { headers: mergeHeaders(own.headers, call.headers), params: { ...own.params, ...call.params } }
+  return { ...connectionOf(own), ...given, ...merged }
 }
 
 /** @internal What the user gave, for a producer, which has defaults of its own. */

@@ -2,7 +2,7 @@
 import { warnIfUsingHttpInBrowser } from "./browser.js"
 import { DurableStreamError } from "./errors.js"
 import type { HandleOptions } from "./handle.js"
-import { checkSignal, urlText } from "./options.js"
+import { checkSignal, connectionOf, urlText } from "./options.js"
 import { StreamResponse } from "./response.js"
 import { Session } from "./session.js"
 import type { ReadOptions, StreamOptions } from "./types.js"
@@ -17,9 +17,7 @@ export async function stream<TJson = unknown>(options: StreamOptions | string | 
   const url = readUrl(given)
   checkSignal(given.signal)
   warnIfUsingHttpInBrowser(url, given.warnOnHttp)
-  const { headers, params, fetch, backoffOptions, timeoutMs, longPollTimeoutMs, sseIdleTimeoutMs } = given
-  const handle = { url, headers, params, fetch, backoffOptions, timeoutMs, longPollTimeoutMs, sseIdleTimeoutMs, batching: false }
-  return read<TJson>(handle, given, [given.signal])
+  return read<TJson>({ url, batching: false, ...connectionOf(given) }, given, [given.signal])
 }
 
 /** @internal Starts a read of a handle. */

@@ -76,6 +76,8 @@ export interface ConnectionOptions {
   backoffOptions?: Partial<BackoffOptions> | undefined
   /** Limit of one exchange, and of each silence of a catch-up read. Default: 30 s. Units: ms. */
   timeoutMs?: number | undefined
+  /** Limit of making a connection; with `fetch` of your own it is that one's. Default: 10 s. Units: ms. */
+  connectTimeoutMs?: number | undefined
   /** Limit of an unanswered long-poll. Default: 65 s. Units: ms. */
   longPollTimeoutMs?: number | undefined
   /** Limit of the silence of an SSE answer. Default: 90 s. Units: ms. */

@@ -82,7 +82,7 @@ export async function handles(signal: AbortSignal): Promise<void> {
     same<typeof error, Error>(true)
     return { headers: { a: "2" }, params: {} }
   }
-  const options: DurableStreamOptions = { url: new URL(url), headers, params, signal, fetch, contentType: "text/plain", onError, batching: false, warnOnHttp: false, backoffOptions }
+  const options: DurableStreamOptions = { url: new URL(url), headers, params, signal, fetch, contentType: "text/plain", onError, batching: false, warnOnHttp: false, backoffOptions, timeoutMs: 1, connectTimeoutMs: 1, longPollTimeoutMs: 1, sseIdleTimeoutMs: 1 }
   const create: CreateOptions = { ...options, ttlSeconds: 60, expiresAt: new Date().toISOString(), body: "x", closed: false }
   const handle: DurableStream = await DurableStream.create(create)
   const connected: DurableStream = await DurableStream.connect(options)
