@@ -6,7 +6,38 @@ defmodule DurableStreams.Native do
   @on_load :load
 
   @client [
-    cancel: 1
+    cancel: 1,
+    json_encode: 1,
+    json_encode_dirty: 1,
+    json_decode: 1,
+    json_decode_dirty: 1,
+    dispatch_here: 0,
+    answer: 3,
+    answer_failed: 3,
+    create: 3,
+    append: 4,
+    close_stream: 3,
+    delete: 2,
+    head: 2,
+    reader_open: 2,
+    reader_next: 3,
+    reader_close: 1,
+    producer_open: 3,
+    producer_append: 2,
+    producer_room: 2,
+    producer_append_sync: 3,
+    producer_flush: 2,
+    producer_detach: 2,
+    producer_restart: 2,
+    producer_close_stream: 3,
+    producer_state: 1,
+    producer_drop: 1,
+    server_start: 2,
+    server_inject_fault: 3,
+    server_clear_faults: 2,
+    server_live_readers: 2,
+    server_clear: 2,
+    server_stop: 2
   ]
 
   @embedded [

@@ -70,7 +70,6 @@ fn producer_open<'a>(env: Env<'a>, handle: Term<'a>, options: Term<'a>, tag: Ref
         max_queued_bytes: options.get("max_queued_bytes")?,
         max_queued_messages: options.get("max_queued_messages")?,
         content_type: options.get("content_type")?,
-        headers: options.get_or_default("headers")?,
         on_error: Some(reporter(env.pid(), tag)),
         ..ProducerConfig::default()
     };

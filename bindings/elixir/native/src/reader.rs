@@ -60,7 +60,6 @@ fn reader_open<'a>(env: Env<'a>, handle: Term<'a>, options: Term<'a>) -> NifResu
         offset: options.get("offset")?,
         cursor: options.get("cursor")?,
         if_none_match: options.get("if_none_match")?,
-        headers: options.get_or_default("headers")?,
         timeout_ms: options.number("timeout_ms")?,
         max_batch_bytes: options.get("max_batch_bytes")?,
         read_ahead: options.get("read_ahead")?,

@@ -1,4 +1,4 @@
-//! The operations of one request.
+//! The operations of one request. Headers of a call are among those of its handle.
 
 use durable_streams_bindings::{
     message::Message,
@@ -35,7 +35,7 @@ fn create<'a>(
         fork_from: options.get("fork_from")?,
         fork_offset: options.get("fork_offset")?,
         fork_sub_offset: options.get("fork_sub_offset")?,
-        headers: options.get_or_default("headers")?,
+        headers: Vec::new(),
     };
     let work = async move {
         let handle = handle?;
@@ -79,7 +79,7 @@ fn append<'a>(
         if_match: options.get("if_match")?,
         content_type: options.get("content_type")?,
         producer,
-        headers: options.get_or_default("headers")?,
+        headers: Vec::new(),
     };
     let message = Message::Body(copied(env, data));
     let work = async move {
@@ -113,10 +113,9 @@ fn close_stream<'a>(
     let options = Options::new(options);
     let last = options.bytes("body")?.map(Message::Body);
     let content_type: Option<String> = options.get("content_type")?;
-    let headers: Vec<(String, String)> = options.get_or_default("headers")?;
     let work = async move {
         let handle = handle?;
-        let outcome = handle.stream.close_stream(last, content_type.as_deref(), &headers).await;
+        let outcome = handle.stream.close_stream(last, content_type.as_deref(), &[]).await;
         handle.note(&outcome);
         outcome
     };
@@ -130,13 +129,12 @@ fn delete<'a>(
     env: Env<'a>,
     reference: Reference<'a>,
     handle: Term<'a>,
-    extra_headers: Vec<(String, String)>,
 ) -> NifResult<ResourceArc<Operation>> {
     let handle = Handle::new(handle)?;
     let work = async move {
         let handle = handle?;
         handle.forget();
-        handle.stream.delete(&extra_headers).await
+        handle.stream.delete(&[]).await
     };
     Ok(reply::start(env, reference, work, |env, _: Told| atom::ok().encode(env)))
 }
@@ -146,12 +144,11 @@ fn head<'a>(
     env: Env<'a>,
     reference: Reference<'a>,
     handle: Term<'a>,
-    extra_headers: Vec<(String, String)>,
 ) -> NifResult<ResourceArc<Operation>> {
     let handle = Handle::new(handle)?;
     let work = async move {
         let handle = handle?;
-        let head = handle.stream.head(&extra_headers).await?;
+        let head = handle.stream.head(&[]).await?;
         if let Some(content_type) = &head.content_type {
             handle.learn(content_type);
         }
