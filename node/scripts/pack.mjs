@@ -63,6 +63,7 @@ function platformManifest({ name, version, license, engines }, id, binary) {
     os: [os],
     cpu: [cpu],
     ...(libc === undefined ? {} : { libc: [libc] }),
+    type: "commonjs",
     main: binary,
     files: [binary, "LICENSE-APACHE", "LICENSE-MIT"],
   }

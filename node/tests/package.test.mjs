@@ -1,5 +1,5 @@
 // The packages as they are installed: what they export, to whom, and what they say when they cannot work.
-import { cpSync, mkdtempSync, readFileSync, readdirSync, realpathSync, rmSync } from "node:fs"
+import { cpSync, mkdtempSync, readFileSync, readdirSync, realpathSync, rmSync, statSync } from "node:fs"
 import { createRequire } from "node:module"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
@@ -9,6 +9,7 @@ import * as client from "@durable-streams/client"
 import * as server from "@durable-streams/server"
 import { assert } from "./lib/assert.mjs"
 import { test } from "./lib/test.mjs"
+import { tool } from "./lib/tools.mjs"
 
 const require = createRequire(import.meta.url)
 const folderOf = (name) => dirname(require.resolve(`${name}/package.json`))
@@ -88,6 +89,27 @@ for (const name of ["@durable-streams/client", "@durable-streams/server"]) {
     assert.deepEqual(files.filter((file) => /\.rs$|tsconfig|Cargo|\.test\.|\.tgz$/.test(file)), [])
   })
 }
+
+test("the tarballs pass publint, and what attw knows of types in each way of looking packages up", { timeout: 120_000 }, () => {
+  const folder = process.env.DS_PACKAGES
+  const tarballs = readdirSync(folder).filter((file) => file.endsWith(".tgz"))
+  assert.equal(tarballs.length >= 4, true, tarballs.join())
+  for (const file of tarballs) {
+    const check = (script, ...flags) => {
+      const { status, stdout, stderr } = spawnSync(process.execPath, [tool(script), join(folder, file), ...flags], { encoding: "utf8", env: { ...process.env, NO_COLOR: "1" } })
+      assert.equal(status, 0, stdout + stderr)
+      return stdout
+    }
+    assert.match(check("publint/src/cli.js", "--strict"), /All good!/)
+    // Binaries have no types.
+    if (!file.includes("linux")) check("@arethetypeswrong/cli/dist/index.js", "--no-emoji")
+  }
+})
+
+test("the client without its binary is small", () => {
+  const { size } = statSync(join(process.env.DS_PACKAGES, `durable-streams-client-${manifest("@durable-streams/client").version}.tgz`))
+  assert.equal(size < 64 * 1024, true, `${size} bytes`)
+})
 
 test("binaries are optional dependencies of exactly this version", () => {
   const { version, optionalDependencies } = manifest("@durable-streams/client")

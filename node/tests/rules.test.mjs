@@ -1,6 +1,9 @@
 // Rules that exist once, in the core: what the helpers around fetch do equals what the client does, status by status.
 import { createServer } from "node:http"
 import { once } from "node:events"
+import { readFileSync } from "node:fs"
+import { createRequire } from "node:module"
+import { dirname, join } from "node:path"
 import { DurableStream, DurableStreamError, FetchError, SequenceGapError, StaleEpochError, StreamClosedError, createFetchWithBackoff } from "@durable-streams/client"
 import { assert, failure } from "./lib/assert.mjs"
 import { after, before, test } from "./lib/test.mjs"
@@ -8,6 +11,7 @@ import { after, before, test } from "./lib/test.mjs"
 const ERRORS = Array.from({ length: 200 }, (_, n) => 400 + n)
 // protocol.md §25.4, with 408 and 425, which HTTP defines as "send it again".
 const REPEATED = new Set([408, 425, 429, ...ERRORS.filter((status) => status >= 500 && status !== 501 && status !== 505)])
+const require = createRequire(import.meta.url)
 const quick = { initialDelay: 0.1, maxDelay: 0.1, multiplier: 1, maxRetries: 1 }
 
 let server
@@ -62,6 +66,14 @@ test("an error made of an answer has the code of the client's own", async () => 
     const made = await DurableStreamError.fromResponse(new Response("", { status }), at(status))
     assert.deepEqual([made.code, made.coreCode, made.status], [own.code, own.coreCode, own.status], String(status))
   }
+})
+
+test("the declared codes are the core's", () => {
+  // The only platform that tests run on.
+  const addon = require(`@durable-streams/client-${process.platform}-${process.arch}-gnu`)
+  const declared = readFileSync(join(dirname(require.resolve("@durable-streams/client")), "errors.d.ts"), "utf8")
+  const [, union] = /type CoreErrorCode = ([^;]+);/.exec(declared)
+  assert.deepEqual(union.match(/\w+/g).sort(), addon.errorCodes().sort())
 })
 
 test("headers of an answer say what its status alone does not", async () => {

@@ -1,12 +1,14 @@
 // `DurableStreamTestServer`: its options, hooks, faults and folders. The client under it is plain fetch, so that neither
 // can hide the other's mistake.
-import { mkdtempSync, readdirSync, rmSync } from "node:fs"
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs"
+import { createRequire } from "node:module"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { DurableStreamTestServer } from "@durable-streams/server"
 import { assert, deferred, failure } from "./lib/assert.mjs"
 import { runScript } from "./lib/child.mjs"
 import { test } from "./lib/test.mjs"
+import { startWire } from "./lib/wire.mjs"
 
 async function running(options, run) {
   const server = new DurableStreamTestServer({ port: 0, ...options })
@@ -242,6 +244,49 @@ test("cursors follow interval and epoch", () =>
     await post(at(), "[1]")
     const answer = await fetch(`${at()}?offset=-1&live=long-poll`)
     assert.equal(answer.headers.get("stream-cursor"), "5")
+  }))
+
+/** The properties an interface of a declaration file has. */
+function declared(name) {
+  const folder = dirname(createRequire(import.meta.url).resolve("@durable-streams/server"))
+  const text = readFileSync(join(folder, "subscriptions.d.ts"), "utf8")
+  const [, base, body] = new RegExp(`interface ${name} (?:extends (\\w+) )?{\\n([^]*?)\\n}`).exec(text)
+  const own = [...body.matchAll(/^ {4}(\w+)\??:/gm)].map(([, property]) => property)
+  return [...(base === undefined ? [] : declared(base)), ...own].sort()
+}
+const namesOf = (object) => Object.keys(object).sort()
+
+test("webhooks reach this process, and what they say has the declared properties", async () => {
+  const hook = await startWire((request, response) => response.writeHead(200, { "content-type": "application/json" }).end('{"done":true}'))
+  await running({ webhooks: true }, async (server) => {
+    const request = { type: "webhook", pattern: "orders/*", webhook: { url: `${hook.origin}/hook` } }
+    const made = await put(`${server.url}/v1/stream/__ds/subscriptions/billing`, "application/json", JSON.stringify(request))
+    assert.equal(made.status, 201)
+    const subscription = await made.json()
+    assert.deepEqual(namesOf(subscription), declared("Subscription"))
+    assert.deepEqual(namesOf(subscription.webhook), declared("SubscriptionWebhook"))
+    await put(`${server.url}/v1/stream/orders/1`)
+    await post(`${server.url}/v1/stream/orders/1`, "[1]")
+    const [told] = await hook.arrived(1)
+    const body = JSON.parse(told.body)
+    assert.deepEqual(namesOf(body), declared("WebhookRequest"))
+    assert.deepEqual(namesOf(body.streams[0]), declared("WokenStream"))
+    assert.deepEqual([body.subscription_id, body.streams[0].path, body.streams[0].has_pending], ["billing", "orders/1", true])
+  })
+  await hook.stop()
+})
+
+test("a wake stream's events have the declared properties", () =>
+  running({ webhooks: true }, async (server) => {
+    await put(`${server.url}/v1/stream/wakes`)
+    const request = { type: "pull-wake", streams: ["jobs/1"], wake_stream: "wakes" }
+    const made = await put(`${server.url}/v1/stream/__ds/subscriptions/work`, "application/json", JSON.stringify(request))
+    assert.deepEqual(namesOf((await made.json()).streams[0]), declared("SubscribedStream"))
+    await put(`${server.url}/v1/stream/jobs/1`)
+    await post(`${server.url}/v1/stream/jobs/1`, "[1]")
+    const [event] = await (await fetch(`${server.url}/v1/stream/wakes?offset=-1&live=long-poll`)).json()
+    assert.deepEqual(namesOf(event), declared("WakeEvent"))
+    assert.deepEqual([event.type, event.subscription_id, event.stream], ["wake", "work", "jobs/1"])
   }))
 
 test("several servers at once are separate", () =>

@@ -105,7 +105,8 @@ fn tests(folder: &Path) -> Outcome<Tally> {
     let server = cargo::build("durable-streams-serve", "durable-streams-server", Profile::Dev)?;
     let mut node = command("node");
     node.args(["--test", "--test-reporter=./lib/reporter.mjs", "--test-concurrency=2"]).args(files);
-    checks::run("node", node.current_dir(&tests).env("DS_SERVER", server), no_restart)
+    node.env("DS_SERVER", server).env("DS_PACKAGES", tools_folder().join("packages"));
+    checks::run("node", node.current_dir(&tests), no_restart)
 }
 
 /// The checks that every runtime must pass, and the official client's own, which hold for

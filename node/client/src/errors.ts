@@ -22,6 +22,35 @@ export type DurableStreamErrorCode =
   | "TIMEOUT"
   | "UNKNOWN"
 
+/** The codes that all languages share. */
+export type CoreErrorCode =
+  | "INVALID_ARGUMENT"
+  | "BAD_REQUEST"
+  | "INVALID_OFFSET"
+  | "PAYLOAD_TOO_LARGE"
+  | "UNAUTHORIZED"
+  | "FORBIDDEN"
+  | "NOT_FOUND"
+  | "GONE"
+  | "OFFSET_WENT_BACKWARDS"
+  | "ALREADY_EXISTS"
+  | "CONFLICT"
+  | "CONTENT_TYPE_MISMATCH"
+  | "SEQUENCE_CONFLICT"
+  | "STREAM_CLOSED"
+  | "SEQUENCE_GAP"
+  | "STALE_EPOCH"
+  | "RATE_LIMITED"
+  | "NOT_SUPPORTED"
+  | "BUSY"
+  | "UNEXPECTED_STATUS"
+  | "NETWORK_ERROR"
+  | "TIMEOUT"
+  | "PARSE_ERROR"
+  | "CANCELLED"
+  | "ALREADY_CLOSED"
+  | "INTERNAL_ERROR"
+
 /** Facts of an HTTP exchange, present where an answer arrived. */
 interface HttpFacts {
   url?: string | undefined
@@ -49,7 +78,7 @@ export class DurableStreamError extends Error {
   /** The same, if it is JSON. */
   json?: unknown
   /** The code that all languages share. */
-  coreCode?: string
+  coreCode?: CoreErrorCode
   /** Whether the server may have carried the request out all the same. */
   mayBeApplied?: boolean
   /** How many times the request was sent. */
@@ -193,7 +222,7 @@ export class InvalidSignalError extends Error {
 }
 
 /** The core's codes, as this package spells them. Codes of other classes are not here. */
-const CODES: Record<string, DurableStreamErrorCode> = {
+const CODES: Partial<Record<CoreErrorCode, DurableStreamErrorCode>> = {
   INVALID_ARGUMENT: "BAD_REQUEST",
   BAD_REQUEST: "BAD_REQUEST",
   INVALID_OFFSET: "BAD_REQUEST",
@@ -219,8 +248,8 @@ export function toError(thrown: unknown): unknown {
     // What a call throws at once carries its code in front of the text.
     const [, code, text] = /^([A-Z_]+): (.*)$/s.exec(thrown.message) ?? []
     if (code !== undefined && text !== undefined && (thrown as { code?: unknown }).code === "GenericFailure") {
-      const error = new DurableStreamError(text, CODES[code] ?? "UNKNOWN")
-      error.coreCode = code
+      const error = new DurableStreamError(text, CODES[code as CoreErrorCode] ?? "UNKNOWN")
+      error.coreCode = code as CoreErrorCode
       return error
     }
   }

@@ -41,7 +41,7 @@ export {
   StaleEpochError,
   StreamClosedError,
 } from "./errors.js"
-export type { DurableStreamErrorCode } from "./errors.js"
+export type { CoreErrorCode, DurableStreamErrorCode } from "./errors.js"
 export { createFetchWithBackoff, createFetchWithConsumedBody } from "./fetch.js"
 export { asAsyncIterableReadableStream } from "./iterable.js"
 export { BackoffDefaults } from "./options.js"

@@ -1,4 +1,5 @@
 // The addon as the package sees it; the other side is `node/src`. Internal: users get `index.ts`.
+import type { CoreErrorCode } from "./errors.js"
 
 /** Names and values, as they travel. */
 export type Pairs = [string, string][]
@@ -127,7 +128,7 @@ export interface ReadBatch {
 
 /** What an error answer means. */
 export interface Meaning {
-  code: string
+  code: CoreErrorCode
   finalOffset?: string
   currentEpoch?: number
   expectedSeq?: number

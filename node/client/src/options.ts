@@ -3,7 +3,7 @@ import { DurableStreamError, InvalidSignalError, MissingStreamUrlError } from ".
 import type { Pairs, RetrySettings, SseFallbackSettings } from "./native.js"
 import type { AppendBody, BackoffOptions, ConnectionOptions, HeadersRecord, LegacyLiveMode, LiveMode, ParamsRecord, SSEResilienceOptions } from "./types.js"
 
-/** How requests are repeated when nobody says otherwise. One-shot operations stop after `ONE_SHOT_RETRIES`. */
+/** How requests are repeated when nobody says otherwise; everything but a read stops after ten retries. Units: ms. */
 export const BackoffDefaults: BackoffOptions = { initialDelay: 100, maxDelay: 60_000, multiplier: 1.3, maxRetries: Infinity }
 
 /** A write that never fails hides that nothing is written; reads may wait for ever. */

@@ -27,7 +27,8 @@ export interface ResponseStart {
 
 /**
  * A read in progress. Consume it with exactly one of its methods; `offset`, `cursor`, `upToDate` and `streamClosed`
- * tell about what that method has delivered so far.
+ * tell about what that method has delivered so far. Errors of every method: `ALREADY_CONSUMED` for a second one, and
+ * whatever stops the read, such as `NOT_FOUND` or `PARSE_ERROR`; an aborted signal's own reason.
  */
 export class StreamResponse<TJson = unknown> {
   /** The stream's URL, without credentials. */
@@ -40,8 +41,11 @@ export class StreamResponse<TJson = unknown> {
   readonly startOffset: Offset
   /** HTTP status of the first answer. */
   readonly status: number
+  /** The usual text of `status`. */
   readonly statusText: string
+  /** Always `true`: `stream()` fails where an answer is no success. */
   readonly ok: boolean = true
+  /** Always `false`: `stream()` resolves once there is an answer. */
   readonly isLoading: boolean = false
   /** Settles when the read is over: fails with what stopped it, resolves when it ended or was cancelled. */
   readonly closed: Promise<void>
@@ -109,7 +113,7 @@ export class StreamResponse<TJson = unknown> {
     return this.#isJsonData(parts) ? Buffer.from(joinedArrays(parts)) : concatenated(parts.map((part) => part.data))
   }
 
-  /** All messages until everything available is read, also when live. */
+  /** All messages until everything available is read, also when live. Errors: `BAD_REQUEST` for other types than JSON. */
   async json<T = TJson>(): Promise<T[]> {
     this.#requireJson("json")
     const parts = await this.#collect("json")
@@ -126,7 +130,7 @@ export class StreamResponse<TJson = unknown> {
     return decoder().decode(concatenated(parts.map((part) => part.data)))
   }
 
-  /** Batches as they come, also empty ones, which only move the offset. */
+  /** Batches as they come, also empty ones, which only move the offset. Leaving the loop ends the read. */
   batches(): AsyncIterableIterator<StreamBatch<TJson>> & AsyncDisposable {
     this.#consume("batches")
     const end = async (): Promise<IteratorResult<StreamBatch<TJson>>> => {
@@ -147,20 +151,20 @@ export class StreamResponse<TJson = unknown> {
     })
   }
 
-  /** The bytes as a stream. */
+  /** The bytes as a stream; of a JSON stream one JSON array per batch. */
   bodyStream(): ReadableStreamAsyncIterable<Uint8Array> {
     this.#consume("bodyStream")
     return this.#readable((batch) => [batch.data])
   }
 
-  /** The messages as a stream, one by one. */
+  /** The messages as a stream, one by one. Errors: `BAD_REQUEST` for other types than JSON. */
   jsonStream(): ReadableStreamAsyncIterable<TJson> {
     this.#requireJson("jsonStream")
     this.#consume("jsonStream")
     return this.#readable((batch) => batch.items)
   }
 
-  /** The text as a stream. */
+  /** The text as a stream, no character cut; of a JSON stream one JSON array per batch. */
   textStream(): ReadableStreamAsyncIterable<string> {
     this.#consume("textStream")
     const utf8 = decoder()
@@ -172,7 +176,10 @@ export class StreamResponse<TJson = unknown> {
     )
   }
 
-  /** Calls back with messages; a promise it returns holds the next batch back. Returns a function that ends the read. */
+  /**
+   * Calls back with messages; a promise it returns holds the next batch back. Returns a function that ends the read.
+   * Errors: `closed` fails with them, those of the callback included; `BAD_REQUEST` at once for other types than JSON.
+   */
   subscribeJson<T = TJson>(handler: BatchHandler<JsonBatch<T>>): () => void {
     this.#requireJson("subscribeJson")
     return this.#subscribe("subscribeJson", handler, (batch, meta) => ({ items: batch.items as unknown as T[], ...meta }))

@@ -28,7 +28,7 @@ export interface TestServerOptions {
   dataDir?: string | undefined
   /** Is told of every stream that came to be. */
   onStreamCreated?: StreamLifecycleHook | undefined
-  /** Is told of every stream that was deleted, or expired. */
+  /** Is told of every stream that went. */
   onStreamDeleted?: StreamLifecycleHook | undefined
   /** Whether read answers may be compressed. Default: yes. */
   compression?: boolean | undefined

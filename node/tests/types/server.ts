@@ -10,6 +10,16 @@ import {
   globMatch,
   handleCursorCollision,
 } from "@durable-streams/server"
+import type { Subscription, SubscriptionRequest, WakeEvent, WebhookRequest } from "@durable-streams/server"
+
+export const wanted: SubscriptionRequest = { type: "webhook", pattern: "orders/**", webhook: { url: "http://127.0.0.1:9/hook" } }
+export const told = (made: Subscription, body: WebhookRequest, wake: WakeEvent): (string | null | undefined)[] => [
+  made.webhook?.signing.kid,
+  made.streams[0]?.acked_offset,
+  body.streams[0]?.tail_offset,
+  body.callback_token,
+  wake.stream,
+]
 
 export async function servers(): Promise<string> {
   const server = new DurableStreamTestServer({
