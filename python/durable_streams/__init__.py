@@ -38,7 +38,9 @@ from ._errors import (
 from ._follow import AsyncFollow, Follow
 from ._functions import astream, stream
 from ._producer import IdempotentProducer, SyncProducer
+from ._receipt import Receipt, SyncReceipt
 from ._response import StreamResponse
+from ._source import AsyncSource, Source
 from ._stream import DurableStream
 from ._typed import InvalidItemError
 from ._types import (
@@ -65,6 +67,7 @@ __all__ = [
     "AsyncFollow",
     "AsyncHeadersLike",
     "AsyncParamsLike",
+    "AsyncSource",
     "AsyncStreamResponse",
     "AsyncStreamSession",
     "CloseResult",
@@ -84,6 +87,7 @@ __all__ = [
     "LiveMode",
     "Offset",
     "ParamsLike",
+    "Receipt",
     "RetentionGoneError",
     "RetryOptions",
     "SSEBytesIterationError",
@@ -93,6 +97,7 @@ __all__ = [
     "SSEReadAllError",
     "SeqConflictError",
     "SequenceGapError",
+    "Source",
     "StaleEpochError",
     "StreamClosedError",
     "StreamConsumedError",
@@ -101,6 +106,7 @@ __all__ = [
     "StreamNotFoundError",
     "StreamResponse",
     "SyncProducer",
+    "SyncReceipt",
     "__version__",
     "astream",
     "stream",

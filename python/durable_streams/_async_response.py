@@ -34,7 +34,7 @@ class AsyncStreamResponse(Response):
     async def _open(self) -> "AsyncStreamResponse":
         while True:
             try:
-                first = await perform(self._reader.next())
+                first = await perform(self._opening())
                 break
             except Exception as error:
                 await self._recover(error)
@@ -202,7 +202,6 @@ class AsyncStreamResponse(Response):
                     return None
                 await self._recover(error)
                 continue
-            self._heard()
             return self._took(batch)
         return None
 

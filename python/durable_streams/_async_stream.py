@@ -5,14 +5,17 @@ from __future__ import annotations
 import datetime
 from typing import TYPE_CHECKING, Any, Callable, Mapping, Optional, Union
 
+from . import _durable_streams as _native
 from ._async_response import AsyncStreamSession
-from ._bridge import perform
+from ._bridge import bind_to_running_loop, perform
 from ._config import Config, Timeout, settled
+from ._errors import FetchError
 from ._follow import AsyncFollow, Checkpoint
 from ._handle import (
     Handle,
     Start,
     append_call,
+    append_conditions,
     append_result,
     close_call,
     close_result,
@@ -20,6 +23,7 @@ from ._handle import (
     head_result,
     static_headers,
 )
+from ._source import AsyncPieces, AsyncSource
 from ._types import (
     AppendResult,
     AsyncHeadersLike,
@@ -268,6 +272,7 @@ class AsyncDurableStream(Handle):
         *,
         seq: Optional[str] = None,
         content_type: Optional[str] = None,
+        if_match: Optional[str] = None,
         headers: Optional[Mapping[str, str]] = None,
         producer_id: Optional[str] = None,
         producer_epoch: Optional[int] = None,
@@ -276,14 +281,15 @@ class AsyncDurableStream(Handle):
         """Appends one message and returns once the server has stored it.
 
         Not repeated after a connection that broke midway, for it may be stored then: use a
-        producer for exactly-once. ``seq`` must rise from append to append.
+        producer for exactly-once. ``seq`` must rise from append to append. ``if_match`` is an
+        ``etag`` the stream must still have, where the server knows such conditions.
         Shape: bytes or str as they are; on JSON streams the JSON text of one message; dict, list,
         number, bool or None become one JSON message.
         Errors: ``StreamNotFoundError``, ``StreamClosedError``, ``SeqConflictError``;
         ``TypeError``, ``ValueError`` before anything is sent. Source: protocol.md §6.
         """
         start = append_call(
-            data, False, seq, content_type, headers, producer_id, producer_epoch, producer_seq
+            data, False, seq, content_type, if_match, headers, producer_id, producer_epoch, producer_seq
         )
         return append_result(await self._perform(start))
 
@@ -292,11 +298,41 @@ class AsyncDurableStream(Handle):
         value: Any,
         *,
         seq: Optional[str] = None,
+        if_match: Optional[str] = None,
         headers: Optional[Mapping[str, str]] = None,
     ) -> AppendResult:
         """Appends any value as one JSON message; a str becomes a JSON string."""
-        start = append_call(value, True, seq, None, headers, None, None, None)
+        start = append_call(value, True, seq, None, if_match, headers, None, None, None)
         return append_result(await self._perform(start))
+
+    async def append_stream(
+        self,
+        source: AsyncSource,
+        *,
+        seq: Optional[str] = None,
+        content_type: Optional[str] = None,
+        if_match: Optional[str] = None,
+        headers: Optional[Mapping[str, str]] = None,
+    ) -> AppendResult:
+        """Appends data that is still being made, as one append: stored whole or not at all.
+
+        ``source`` is a file open for reading, or an iterable or asynchronous iterable of bytes or str; it is asked for more as
+        fast as the network takes it, and is not closed. What it raises breaks the append off
+        and is raised here. Sent once, never repeated; ``on_error`` is not asked.
+        Shape: the pieces one behind the other; on JSON streams they must make up one JSON text.
+        Errors: as :meth:`append`.
+        """
+        conditions = append_conditions(seq, content_type, if_match, headers)
+        native = self._open_native()
+        pieces = AsyncPieces(source)
+        host = _native.Host(pieces, True)
+        bind_to_running_loop(host)
+        try:
+            return append_result(await perform(native.append_stream(host, **conditions)))
+        except FetchError:
+            if pieces.raised is not None:
+                raise pieces.raised from pieces.raised.__cause__
+            raise
 
     async def close_stream(self, *, data: Any = None, content_type: Optional[str] = None) -> CloseResult:
         """Ends the stream for everyone, with a last message if there is one.
@@ -325,18 +361,21 @@ class AsyncDurableStream(Handle):
         if_none_match: Optional[str] = None,
         timeout: Timeout = None,
         on_error: Optional[Callable[[Exception], Any]] = None,
+        max_batch_bytes: Optional[int] = None,
     ) -> AsyncStreamSession:
         """Reads the stream from an offset on; ``await`` the session or enter it with ``async with``.
 
         ``offset`` is ``"-1"`` or ``None`` for the beginning, ``"now"`` for the tail, or one that was
         handed out. ``live=False`` stops where everything there is has been read; ``True`` goes on
-        until the stream is closed.
+        until the stream is closed. An answer larger than ``max_batch_bytes`` comes in pieces, if the
+        stream is not JSON; until the last of them the offset stays in front of it.
+        Units: ``timeout`` in seconds.
         Errors: ``StreamNotFoundError``, ``RetentionGoneError``, code ``BAD_REQUEST`` for an offset
         the server never gave out. Source: protocol.md §10 to §13.
         """
 
         def settings() -> Any:
-            return self._reading(offset, live, cursor, if_none_match, headers, params, timeout, on_error)
+            return self._reading(offset, live, cursor, if_none_match, headers, params, timeout, on_error, max_batch_bytes)
 
         return AsyncStreamSession(settings)
 

@@ -16,6 +16,7 @@ __all__ = [
     "Port",
     "Producer",
     "Reader",
+    "Receipt",
     "Server",
     "Stream",
     "__version__",
@@ -111,7 +112,17 @@ class Stream:
         encode: bool = False,
         seq: str | None = None,
         content_type: str | None = None,
+        if_match: str | None = None,
         producer: tuple[str, int, int] | None = None,
+        headers: list[tuple[str, str]] = ...,
+    ) -> Call: ...
+    def append_stream(
+        self,
+        source: Host,
+        *,
+        seq: str | None = None,
+        content_type: str | None = None,
+        if_match: str | None = None,
         headers: list[tuple[str, str]] = ...,
     ) -> Call: ...
     def close_stream(
@@ -134,6 +145,7 @@ class Reader:
         headers: list[tuple[str, str]] = ...,
         params: list[tuple[str, str]] = ...,
         timeout: float | None = None,
+        max_batch_bytes: int | None = None,
         retry: RetryOptions | None = None,
     ) -> Reader: ...
     @property
@@ -141,6 +153,7 @@ class Reader:
     @property
     def status(self) -> int: ...
     def next(self) -> Call: ...
+    def opened(self) -> Call: ...
     def close(self) -> None: ...
     def headers(self) -> dict[str, str]: ...
 
@@ -177,6 +190,8 @@ class Producer:
         max_batch_items: float | None = None,
         linger_ms: float | None = None,
         max_in_flight: float | None = None,
+        max_queued_bytes: int | None = None,
+        max_queued_messages: int | None = None,
         content_type: str | None = None,
         retry: RetryOptions | None = None,
         reporter: Host | None = None,
@@ -190,17 +205,24 @@ class Producer:
     @property
     def pending_count(self) -> int: ...
     @property
+    def pending_bytes(self) -> int: ...
+    @property
     def in_flight_count(self) -> int: ...
     @property
     def acknowledged_offset(self) -> str | None: ...
     @property
     def has_closed_stream(self) -> bool: ...
     def append(self, data: Any) -> bool: ...
+    def append_with_receipt(self, data: Any) -> Receipt: ...
     def room(self) -> Call: ...
     def flush(self) -> Call: ...
     def close_stream(self, data: Any = None) -> Call: ...
     def detach(self) -> Call: ...
     def restart(self) -> Call: ...
+
+@final
+class Receipt:
+    def stored(self) -> Call: ...
 
 @final
 class Server:

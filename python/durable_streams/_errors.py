@@ -51,6 +51,8 @@ class DurableStreamError(Exception):
     """How many times the request was sent."""
     retry_after: Optional[float]
     """How long the server asked to wait. Units: seconds."""
+    operation: Optional[str]
+    """What was being done: ``create``, ``append``, ``close``, ``delete``, ``head`` or ``read``."""
 
     def __init__(
         self,
@@ -70,6 +72,7 @@ class DurableStreamError(Exception):
         self.may_be_applied = False
         self.attempts = 0
         self.retry_after = None
+        self.operation = None
 
     def __str__(self) -> str:
         return self.message
@@ -95,7 +98,11 @@ class FetchError(Exception):
     may_be_applied: bool
     """Whether the server may have carried the request out all the same."""
     attempts: int
+    """How many times the request was sent."""
     retry_after: Optional[float]
+    """How long the server asked to wait. Units: seconds."""
+    operation: Optional[str]
+    """What was being done: ``create``, ``append``, ``close``, ``delete``, ``head`` or ``read``."""
 
     def __init__(
         self,
@@ -116,6 +123,7 @@ class FetchError(Exception):
         self.may_be_applied = False
         self.attempts = 0
         self.retry_after = None
+        self.operation = None
 
     def __str__(self) -> str:
         return self.message
@@ -320,7 +328,7 @@ def _from_native(info: Dict[str, Any]) -> BaseException:
     error.code, error.reason, error.url = code, reason, url
     error.headers = info["headers"]
     error.may_be_applied, error.attempts = info["may_be_applied"], info["attempts"]
-    error.retry_after = info["retry_after"]
+    error.retry_after, error.operation = info["retry_after"], info["operation"]
     if isinstance(error, FetchError):
         error.body = info["server_text"]
     if isinstance(error, DurableStreamError):

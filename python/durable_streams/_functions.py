@@ -30,13 +30,16 @@ def stream(
     long_poll_timeout: Timeout = None,
     sse_idle_timeout: Timeout = None,
     retry: Optional[RetryOptions] = None,
+    max_batch_bytes: Optional[int] = None,
 ) -> StreamResponse:
     """Reads a stream from an offset on; the first request is made here.
 
     ``offset`` is ``"-1"`` or ``None`` for the beginning, ``"now"`` for the tail, or one that was
     handed out. ``live=False`` stops where everything there is has been read; ``True`` goes on
     until the stream is closed. ``on_error(error)`` hears of what retries could not repair and may
-    answer ``{"headers": ..., "params": ...}`` to try again, or ``None``.
+    answer ``{"headers": ..., "params": ...}`` to try again, or ``None``. An answer larger than
+    ``max_batch_bytes`` comes in pieces, if the stream is not JSON; until the last of them the
+    offset stays in front of it.
     Units: time limits in seconds.
     Errors: ``StreamNotFoundError``, ``RetentionGoneError``, code ``BAD_REQUEST`` for an offset the
     server never gave out, ``FetchError``. Source: protocol.md §10 to §13.
@@ -54,7 +57,15 @@ def stream(
         retry=retry,
         on_error=on_error,
     )
-    return StreamResponse(Settings(config, offset=offset, live=live, cursor=cursor, if_none_match=if_none_match))
+    settings = Settings(
+        config,
+        offset=offset,
+        live=live,
+        cursor=cursor,
+        if_none_match=if_none_match,
+        max_batch_bytes=max_batch_bytes,
+    )
+    return StreamResponse(settings)
 
 
 def astream(
@@ -73,6 +84,7 @@ def astream(
     long_poll_timeout: Timeout = None,
     sse_idle_timeout: Timeout = None,
     retry: Optional[RetryOptions] = None,
+    max_batch_bytes: Optional[int] = None,
 ) -> AsyncStreamSession:
     """Reads a stream from an offset on: ``await`` it, or enter it with ``async with``.
 
@@ -94,6 +106,13 @@ def astream(
             retry=retry,
             on_error=on_error,
         )
-        return Settings(config, offset=offset, live=live, cursor=cursor, if_none_match=if_none_match)
+        return Settings(
+            config,
+            offset=offset,
+            live=live,
+            cursor=cursor,
+            if_none_match=if_none_match,
+            max_batch_bytes=max_batch_bytes,
+        )
 
     return AsyncStreamSession(settings)

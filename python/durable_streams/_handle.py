@@ -77,11 +77,12 @@ class Handle:
         params: Optional[Mapping[str, Any]],
         timeout: Any,
         on_error: Optional[Callable[[Exception], Any]],
+        max_batch_bytes: Optional[int],
     ) -> Settings:
         self._open_native()
         config = self._with_type(self.content_type)
         if on_error is not None:
-                config = replace(config, on_error=on_error)
+            config = replace(config, on_error=on_error)
         return Settings(
             config,
             offset=offset,
@@ -91,6 +92,7 @@ class Handle:
             headers=headers,
             params=params,
             timeout=timeout,
+            max_batch_bytes=max_batch_bytes,
         )
 
 
@@ -123,6 +125,7 @@ def append_call(
     encode: bool,
     seq: Optional[str],
     content_type: Optional[str],
+    if_match: Optional[str],
     headers: Optional[Mapping[str, str]],
     producer_id: Optional[str],
     producer_epoch: Optional[int],
@@ -134,12 +137,20 @@ def append_call(
         producer = (producer_id, producer_epoch or 0, producer_seq or 0)
     elif producer_epoch is not None or producer_seq is not None:
         raise ValueError("producer_id: is missing; producer_epoch and producer_seq belong to it")
+    conditions = append_conditions(seq, content_type, if_match, headers)
+    return lambda native: native.append(data, encode=encode, producer=producer, **conditions)
+
+
+def append_conditions(
+    seq: Optional[str],
+    content_type: Optional[str],
+    if_match: Optional[str],
+    headers: Optional[Mapping[str, str]],
+) -> Dict[str, Any]:
+    """What every kind of append may say."""
     if seq is not None and not isinstance(seq, str):
         seq = str(seq)
-    extra = static_headers(headers)
-    return lambda native: native.append(
-        data, encode=encode, seq=seq, content_type=content_type, producer=producer, headers=extra
-    )
+    return {"seq": seq, "content_type": content_type, "if_match": if_match, "headers": static_headers(headers)}
 
 
 def close_call(data: Any, content_type: Optional[str]) -> Start:
@@ -166,5 +177,6 @@ def append_result(facts: Dict[str, Any]) -> AppendResult:
     return AppendResult(**facts)
 
 
-def close_result(final_offset: Optional[str]) -> CloseResult:
-    return CloseResult(final_offset or "")
+def close_result(facts: Dict[str, Any]) -> CloseResult:
+    facts["final_offset"] = facts["final_offset"] or ""
+    return CloseResult(**facts)

@@ -13,6 +13,7 @@ from ._bridge import bind_to_running_loop, perform
 from ._config import Config, Timeout, callbacks_only
 from ._errors import DurableStreamError
 from ._handle import Handle
+from ._receipt import Receipt, SyncReceipt
 from ._types import FlushResult, IdempotentAppendResult, Offset, RetryOptions
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class _Producer:
         max_batch_items: Optional[int] = None,
         linger_ms: float = 5,
         max_in_flight: int = 5,
+        max_queued_bytes: Optional[int] = None,
+        max_queued_messages: Optional[int] = None,
         content_type: Optional[str] = None,
         on_error: Optional[Callable[[Exception], Any]] = None,
         headers: Any = None,
@@ -63,6 +66,9 @@ class _Producer:
         config = _changed(config, {name: value for name, value in changes.items() if value is not None})
         if config.is_async != self._is_async:
             raise TypeError(f"stream: a handle with a client of its own does not fit {type(self).__name__}")
+        for name, limit in (("max_queued_bytes", max_queued_bytes), ("max_queued_messages", max_queued_messages)):
+            if limit is not None and limit <= 0:
+                raise ValueError(f"{name}: must be more than 0, got {limit}")
         native, host = _changed(config, {"content_type": known}).open()
         reporter = None
         if on_error is not None:
@@ -83,6 +89,8 @@ class _Producer:
             max_batch_items=max_batch_items,
             linger_ms=linger_ms,
             max_in_flight=max_in_flight,
+            max_queued_bytes=max_queued_bytes,
+            max_queued_messages=max_queued_messages,
             content_type=content_type,
             retry=retry,
             reporter=reporter,
@@ -110,6 +118,11 @@ class _Producer:
     def pending_count(self) -> int:
         """Messages taken that are neither acknowledged nor given up."""
         return self._native.pending_count
+
+    @property
+    def pending_bytes(self) -> int:
+        """The same in bytes."""
+        return self._native.pending_bytes
 
     @property
     def in_flight_count(self) -> int:
@@ -165,7 +178,8 @@ class IdempotentProducer(_Producer):
 
     ``stream`` is a handle, which gives URL, headers, params, content type and client, or a URL.
     ``auto_claim`` takes over from an earlier writer with the same id. ``on_error(error)`` hears of
-    each batch that is given up; it may be a coroutine function.
+    each batch that is given up; it may be a coroutine function. The queue holds
+    ``max_queued_bytes`` (64 MiB) and ``max_queued_messages`` (1,000,000) at ease.
 
     Units: ``linger_ms`` in ms, ``max_batch_bytes`` in bytes. Errors: ``ValueError`` naming the
     argument. Source: protocol.md §19, §20.
@@ -185,6 +199,8 @@ class IdempotentProducer(_Producer):
         max_batch_items: Optional[int] = None,
         linger_ms: float = 5,
         max_in_flight: int = 5,
+        max_queued_bytes: Optional[int] = None,
+        max_queued_messages: Optional[int] = None,
         content_type: Optional[str] = None,
         on_error: Optional[Callable[[Exception], Any]] = None,
         headers: Any = None,
@@ -202,6 +218,8 @@ class IdempotentProducer(_Producer):
             max_batch_items=max_batch_items,
             linger_ms=linger_ms,
             max_in_flight=max_in_flight,
+            max_queued_bytes=max_queued_bytes,
+            max_queued_messages=max_queued_messages,
             content_type=content_type,
             on_error=on_error,
             headers=headers,
@@ -213,8 +231,8 @@ class IdempotentProducer(_Producer):
     def append(self, body: Any) -> None:
         """Takes a message, without waiting. :meth:`flush` tells whether it was stored.
 
-        Who appends much in one go awaits :meth:`drain` now and then: 64 MiB are kept at ease, and
-        four times as much at most.
+        Who appends much in one go awaits :meth:`drain` now and then: the queue's limits are kept at
+        ease, and four times as much at most.
         Shape: bytes or str as they are, on JSON streams the JSON text of one message; dict, list,
         number, bool or None become one JSON message.
         Errors: code ``BUSY`` when too much is kept, ``ALREADY_CLOSED``; ``TypeError``, ``ValueError``.
@@ -224,6 +242,15 @@ class IdempotentProducer(_Producer):
         self._native.append(body)
 
     append_nowait = append
+
+    def append_with_receipt(self, body: Any) -> Receipt:
+        """Takes a message, without waiting. Awaiting the receipt tells that this very message is stored.
+
+        Errors: as :meth:`append`; awaiting raises why the message was not stored, or may not be.
+        """
+        if self._is_closed:
+            self._check_open()
+        return Receipt(self._native.append_with_receipt(body))
 
     async def drain(self) -> None:
         """Waits until there is room for more, as ``StreamWriter.drain`` of asyncio does."""
@@ -296,6 +323,8 @@ class SyncProducer(_Producer):
         max_batch_items: Optional[int] = None,
         linger_ms: float = 5,
         max_in_flight: int = 5,
+        max_queued_bytes: Optional[int] = None,
+        max_queued_messages: Optional[int] = None,
         content_type: Optional[str] = None,
         on_error: Optional[Callable[[Exception], Any]] = None,
         headers: Any = None,
@@ -313,6 +342,8 @@ class SyncProducer(_Producer):
             max_batch_items=max_batch_items,
             linger_ms=linger_ms,
             max_in_flight=max_in_flight,
+            max_queued_bytes=max_queued_bytes,
+            max_queued_messages=max_queued_messages,
             content_type=content_type,
             on_error=on_error,
             headers=headers,
@@ -338,6 +369,15 @@ class SyncProducer(_Producer):
         if self._is_closed:
             self._check_open()
         self._native.append(body)
+
+    def append_with_receipt(self, body: Any) -> SyncReceipt:
+        """Takes a message without waiting. The receipt's ``result()`` waits until this very message is stored.
+
+        Errors: as :meth:`append_nowait`.
+        """
+        if self._is_closed:
+            self._check_open()
+        return SyncReceipt(self._native.append_with_receipt(body))
 
     def flush(self) -> Optional[FlushResult]:
         """Sends what is collected and waits until every message taken so far is acknowledged.

@@ -40,6 +40,7 @@ class Settings:
         headers: Optional[Mapping[str, Any]] = None,
         params: Optional[Mapping[str, Any]] = None,
         timeout: Any = None,
+        max_batch_bytes: Optional[int] = None,
     ) -> None:
         self.config: Config = config.merged(headers, params)
         self.offset: Optional[str] = offset
@@ -48,6 +49,9 @@ class Settings:
         self.cursor: Optional[str] = cursor
         self.if_none_match: Optional[str] = if_none_match
         self.timeout: Optional[float] = seconds("timeout", timeout)
+        if max_batch_bytes is not None and max_batch_bytes <= 0:
+            raise ValueError(f"max_batch_bytes: must be more than 0, got {max_batch_bytes}")
+        self.max_batch_bytes: Optional[int] = max_batch_bytes
         split("headers", self.config.headers)
         split("params", self.config.params)
 
@@ -62,6 +66,7 @@ class Settings:
             if_none_match=self.if_none_match,
             content_type=self.config.content_type,
             timeout=self.timeout,
+            max_batch_bytes=self.max_batch_bytes,
         )
 
 
@@ -97,7 +102,7 @@ class Response:
     @property
     def content_type(self) -> Optional[str]:
         """The stream's content type."""
-        return self._content_type
+        return self._reader.content_type or self._content_type or self._settings.config.content_type
 
     @property
     def live(self) -> LiveMode:
@@ -137,7 +142,7 @@ class Response:
     @property
     def headers(self) -> Dict[str, str]:
         """Headers of the latest answer, names in lower case."""
-        return dict(self._headers)
+        return self._reader.headers() or dict(self._headers)
 
     @property
     def status(self) -> int:
@@ -167,21 +172,19 @@ class Response:
 
     # Where the read stands
 
+    def _opening(self) -> _native.Call:
+        """What is waited for before the response is there: the first answer, not its data. At the
+        tail the data is waited for: there is none, and it tells where the tail is."""
+        return self._reader.next() if self._offset == "now" else self._reader.opened()
+
     def _opened(self, batch: Optional[_native.Batch]) -> None:
         """The first answer is here."""
-        self._heard()
-        if batch is None:
-            self._has_ended = True
-            self._up_to_date = True
-        elif batch.is_empty:
-            # Nothing in it can be skipped by whoever saves the offset now.
-            self._note(batch)
-        self._first = batch
-
-    def _heard(self) -> None:
-        self._status = self._reader.status or self._status
-        self._headers = self._reader.headers()
-        self._content_type = self._reader.content_type or self._content_type or self._settings.config.content_type
+        self._status = self._reader.status
+        if batch is not None:
+            if batch.is_empty:
+                # Nothing in it can be skipped by whoever saves the offset now.
+                self._note(batch)
+            self._first = batch
 
     def _note(self, batch: _native.Batch) -> None:
         """A batch was taken."""
@@ -194,7 +197,7 @@ class Response:
 
     def _took(self, batch: Optional[_native.Batch]) -> Optional[_native.Batch]:
         if batch is None:
-            self._has_ended = True
+            self._has_ended = self._up_to_date = True
         else:
             self._note(batch)
         return batch
@@ -211,6 +214,7 @@ class Response:
         if changes is None:
             return False
         self._settings.config = self._settings.config.merged(*changes)
+        self._headers, self._content_type = self.headers, self.content_type
         self._reader = self._settings.open(self._offset, self._cursor)
         return True
 
@@ -222,7 +226,7 @@ class Response:
         if self._settings.mode != "sse" or not isinstance(error, FetchError):
             return error
         if error.reason in ("NOT_SUPPORTED",) or (error.reason == "BAD_REQUEST" and self._status == 200):
-            refused = SSENotSupportedError(str(error), self._content_type)
+            refused = SSENotSupportedError(str(error), self.content_type)
             refused.url, refused.headers, refused.reason = error.url, error.headers, error.reason
             return refused
         return error
@@ -237,7 +241,7 @@ class Response:
         self._consumed_by = method
 
     def _refuse_sse_bytes(self) -> None:
-        if self._settings.mode == "sse" and is_textual(self._content_type):
+        if self._settings.mode == "sse" and is_textual(self.content_type):
             raise SSEBytesIterationError()
 
     def _refuse_sse_read_all(self, method: str) -> None:

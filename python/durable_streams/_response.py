@@ -26,7 +26,7 @@ class StreamResponse(Response):
         self._left = _native.Left()
         while True:
             try:
-                first = self._reader.next().wait()
+                first = self._opening().wait()
                 break
             except Exception as error:
                 self._recover(error)
@@ -207,7 +207,6 @@ class StreamResponse(Response):
                     return None
                 self._recover(error)
                 continue
-            self._heard()
             return self._took(batch)
         return None
 

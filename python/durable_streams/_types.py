@@ -85,6 +85,9 @@ class HeadResult:
     """When the stream ends, RFC 3339."""
     status: int = 200
     headers: Dict[str, str] = field(default_factory=dict, repr=False)
+    """Headers of the answer, names in lower case."""
+    attempts: int = 1
+    """How many times the request was sent."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +98,13 @@ class CreateResult:
     """False if a stream with the same settings was there before."""
     content_type: Optional[str] = None
     next_offset: Optional[Offset] = None
+    """The tail."""
     status: int = 201
     headers: Dict[str, str] = field(default_factory=dict, repr=False)
+    """Headers of the answer, names in lower case."""
+    stream_closed: bool = False
+    attempts: int = 1
+    """How many times the request was sent."""
 
 
 @dataclass(frozen=True)
@@ -106,11 +114,17 @@ class AppendResult:
     next_offset: Offset
     """The new tail. Appends that shared one request share the offset behind it."""
     duplicate: bool = False
-    """The server had the data already. Only for appends with ``producer=``."""
+    """The server had the data already. Only for appends with ``producer_id``."""
     status: int = 204
     headers: Dict[str, str] = field(default_factory=dict, repr=False)
+    """Headers of the answer, names in lower case."""
     producer_epoch: Optional[int] = None
     producer_seq: Optional[int] = None
+    stream_closed: bool = False
+    etag: Optional[str] = None
+    """For ``if_match`` of a later append, if the server sends one."""
+    attempts: int = 1
+    """How many times the request was sent."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +133,11 @@ class CloseResult:
 
     final_offset: Offset
     """The tail, which no longer moves."""
+    status: int = 204
+    headers: Dict[str, str] = field(default_factory=dict, repr=False)
+    """Headers of the answer, names in lower case."""
+    attempts: int = 1
+    """How many times the request was sent."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +152,7 @@ class IdempotentAppendResult:
 
 @dataclass(frozen=True)
 class FlushResult:
-    """What the server said to the last batch of a flush."""
+    """What the server said to the batch of a message, or to the last batch of a flush."""
 
     offset: Optional[Offset]
     """The tail behind it."""

@@ -21,6 +21,7 @@ mod pieces;
 mod port;
 mod producer;
 mod reader;
+mod receipt;
 mod server;
 mod stream;
 mod transport;
@@ -67,6 +68,7 @@ fn _durable_streams(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<producer::Producer>()?;
     module.add_class::<reader::Batch>()?;
     module.add_class::<reader::Reader>()?;
+    module.add_class::<receipt::Receipt>()?;
     module.add_class::<server::Server>()?;
     module.add_class::<stream::Stream>()?;
     module.add_function(wrap_pyfunction!(json_loads, module)?)?;

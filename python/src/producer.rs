@@ -1,17 +1,23 @@
 //! Writing exactly once, in batches.
 
-use std::{cell::RefCell, sync::Arc};
+use std::{
+    cell::RefCell,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use bytes::Bytes;
 use durable_streams_bindings::{
     ErrorInfo,
-    producer::{Acknowledged, BatchNumbers, OnError, Producer as CoreProducer, ProducerConfig, Receipt},
+    producer::{BatchNumbers, OnError, Producer as CoreProducer, ProducerConfig, Receipt as CoreReceipt},
     runtime,
 };
 use parking_lot::Mutex;
 use pyo3::{
     prelude::*,
-    types::{PyBytes, PyDict, PyString, PyTuple},
+    types::{PyBytes, PyString, PyTuple},
 };
 use tokio::task::JoinHandle;
 
@@ -22,6 +28,7 @@ use crate::{
     host::{Host, Shared},
     json::encode::encode,
     kept::Kept,
+    receipt::{Receipt, acknowledged},
     stream::{RetryNumbers, Stream},
 };
 
@@ -31,7 +38,10 @@ pub(crate) struct Producer {
     producer: Kept<CoreProducer>,
     url: String,
     is_json: Option<bool>,
-    last: Kept<Mutex<Option<Receipt>>>,
+    /// Something was taken since the last flush.
+    has_news: AtomicBool,
+    /// The receipt of the message that found the queue full.
+    full: Kept<Mutex<Option<CoreReceipt>>>,
     reports: Arc<Reports>,
     host: Option<Arc<Shared>>,
 }
@@ -59,7 +69,8 @@ impl Producer {
     #[new]
     #[pyo3(signature = (
         stream, producer_id, *, epoch=None, auto_claim=false, max_batch_bytes=None, max_batch_items=None,
-        linger_ms=None, max_in_flight=None, content_type=None, retry=None, reporter=None
+        linger_ms=None, max_in_flight=None, max_queued_bytes=None, max_queued_messages=None,
+        content_type=None, retry=None, reporter=None
     ))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of one call")]
     fn new(
@@ -72,6 +83,8 @@ impl Producer {
         max_batch_items: Option<f64>,
         linger_ms: Option<f64>,
         max_in_flight: Option<f64>,
+        max_queued_bytes: Option<usize>,
+        max_queued_messages: Option<u64>,
         content_type: Option<String>,
         retry: Option<RetryNumbers>,
         reporter: Option<&Host>,
@@ -85,6 +98,8 @@ impl Producer {
             producer_id,
             numbers: BatchNumbers { epoch, max_batch_bytes, max_batch_items, max_in_flight, linger_ms },
             auto_claim,
+            max_queued_bytes,
+            max_queued_messages,
             content_type,
             retry: retry.map(Into::into).unwrap_or_default(),
             on_error: reporter.map(|host| on_error(Arc::clone(&host.0), Arc::clone(&reports))),
@@ -97,7 +112,8 @@ impl Producer {
             producer: Kept::new("producer", producer),
             url,
             is_json,
-            last: Kept::new("producer", Mutex::default()),
+            has_news: AtomicBool::new(false),
+            full: Kept::new("producer", Mutex::default()),
             reports,
             host,
         })
@@ -105,29 +121,26 @@ impl Producer {
 
     /// Takes a message; says whether there is room for more.
     fn append(&self, data: &Bound<'_, PyAny>) -> PyResult<bool> {
-        if let Ok(bytes) = data.cast_exact::<PyBytes>() {
-            return self.take(data.py(), bytes.as_bytes());
+        let full = self.with_message(data, CoreProducer::append)?;
+        let has_room = full.is_none();
+        if !has_room {
+            let earlier = std::mem::replace(&mut *self.full.get(data.py())?.lock(), full);
+            drop(earlier);
         }
-        if let Ok(text) = data.cast::<PyString>() {
-            return self.take(data.py(), text.to_str()?.as_bytes());
-        }
-        if data.is_instance_of::<PyBytes>() || data::is_buffer(data) {
-            return self.take(data.py(), data::buffer(data)?.as_bytes());
-        }
-        data::check_value(data, self.is_json)?;
-        // Encoding can run Python code of subclasses, which may append: take the buffer out.
-        let mut text = SCRATCH.take();
-        text.clear();
-        let taken = encode(data, &mut text).and_then(|()| self.take(data.py(), &text));
-        SCRATCH.set(text);
-        taken
+        Ok(has_room)
+    }
+
+    /// Takes a message, and gives what tells of its fate.
+    fn append_with_receipt(&self, data: &Bound<'_, PyAny>) -> PyResult<Receipt> {
+        let receipt = self.with_message(data, CoreProducer::append_with_receipt)?;
+        Ok(Receipt::new(receipt, self.host.clone()))
     }
 
     /// Waits until there is room for more.
     fn room(&self, py: Python<'_>) -> PyResult<Call> {
-        let last = self.last.get(py)?.lock().take();
+        let full = self.full.get(py)?.lock().take();
         let work = async move {
-            match last {
+            match full {
                 Some(receipt) => receipt.room().await,
                 None => Ok(()),
             }
@@ -138,25 +151,13 @@ impl Producer {
     /// Sends everything and waits until it is acknowledged; the last batch's numbers.
     fn flush(&self, py: Python<'_>) -> PyResult<Call> {
         let (producer, reports) = (self.producer.get(py)?.clone(), Arc::clone(&self.reports));
-        let last = self.last.get(py)?.lock().take();
+        let has_news = self.has_news.swap(false, Ordering::AcqRel);
         let work = async move {
             let flushed = producer.flush().await;
-            let last = match (&flushed, last) {
-                (Ok(()), Some(receipt)) => receipt.acknowledged().await.ok(),
-                _ => None,
-            };
             reports.heard().await;
-            flushed.map(|()| last)
+            flushed.map(|()| producer.last_acknowledged().filter(|_| has_news))
         };
-        Ok(Call::new(self.host.as_ref(), work, |py, last: Option<Acknowledged>| {
-            let Some(last) = last else { return Ok(py.None().into_bound(py)) };
-            let dict = PyDict::new(py);
-            dict.set_item("offset", last.offset)?;
-            dict.set_item("duplicate", last.duplicate)?;
-            dict.set_item("epoch", last.epoch)?;
-            dict.set_item("seq", last.seq)?;
-            Ok(dict.into_any())
-        }))
+        Ok(Call::new(self.host.as_ref(), work, acknowledged))
     }
 
     /// Ends the stream for everyone; its final offset.
@@ -200,6 +201,11 @@ impl Producer {
     }
 
     #[getter]
+    fn pending_bytes(&self, py: Python<'_>) -> PyResult<u64> {
+        Ok(self.producer.get(py)?.pending_bytes())
+    }
+
+    #[getter]
     fn in_flight_count(&self, py: Python<'_>) -> PyResult<usize> {
         Ok(self.producer.get(py)?.in_flight_batches())
     }
@@ -221,12 +227,35 @@ impl Producer {
 }
 
 impl Producer {
-    fn take(&self, py: Python<'_>, message: &[u8]) -> PyResult<bool> {
-        let receipt = self.producer.get(py)?.append_with_receipt(message).map_err(|error| to_python(py, &error))?;
-        let has_room = receipt.has_room();
-        let earlier = self.last.get(py)?.lock().replace(receipt);
-        drop(earlier);
-        Ok(has_room)
+    /// Lets the producer take what is appended, as bytes.
+    fn with_message<T>(
+        &self,
+        data: &Bound<'_, PyAny>,
+        take: impl FnOnce(&CoreProducer, &[u8]) -> Outcome<T>,
+    ) -> PyResult<T> {
+        let py = data.py();
+        let producer = self.producer.get(py)?;
+        let take = |message: &[u8]| {
+            let taken = take(producer, message).map_err(|error| to_python(py, &error))?;
+            self.has_news.store(true, Ordering::Release);
+            Ok(taken)
+        };
+        if let Ok(bytes) = data.cast_exact::<PyBytes>() {
+            return take(bytes.as_bytes());
+        }
+        if let Ok(text) = data.cast::<PyString>() {
+            return take(text.to_str()?.as_bytes());
+        }
+        if data.is_instance_of::<PyBytes>() || data::is_buffer(data) {
+            return take(data::buffer(data)?.as_bytes());
+        }
+        data::check_value(data, self.is_json)?;
+        // Encoding can run Python code of subclasses, which may append: take the buffer out.
+        let mut text = SCRATCH.take();
+        text.clear();
+        let taken = encode(data, &mut text).and_then(|()| take(&text));
+        SCRATCH.set(text);
+        taken
     }
 
     fn unit(&self, work: impl Future<Output = Outcome<()>> + Send + 'static) -> Call {

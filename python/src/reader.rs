@@ -57,7 +57,7 @@ impl Reader {
     #[new]
     #[pyo3(signature = (
         stream, *, offset=None, live="off", cursor=None, if_none_match=None, content_type=None,
-        headers=vec![], params=vec![], timeout=None, retry=None
+        headers=vec![], params=vec![], timeout=None, max_batch_bytes=None, retry=None
     ))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of one call")]
     fn new(
@@ -71,6 +71,7 @@ impl Reader {
         headers: Pairs,
         params: Pairs,
         timeout: Option<f64>,
+        max_batch_bytes: Option<usize>,
         retry: Option<RetryNumbers>,
     ) -> PyResult<Self> {
         let config = ReadConfig {
@@ -82,6 +83,7 @@ impl Reader {
             headers,
             params,
             timeout_ms: timeout.map(|seconds| seconds * 1000.0),
+            max_batch_bytes,
             retry: retry.map(Into::into),
             settle_now: true,
             ..ReadConfig::default()
@@ -109,6 +111,12 @@ impl Reader {
         }))
     }
 
+    /// Waits for the first answer, and not for its data.
+    fn opened(&self, py: Python<'_>) -> PyResult<Call> {
+        let reader = self.reader.get(py)?.clone();
+        Ok(Call::unit(self.host.as_ref(), async move { reader.opened().await }))
+    }
+
     /// Ends the read and aborts its connection; a pull under way ends with an error.
     fn close(&self, py: Python<'_>) {
         // In the child of a fork there is nothing to abort.
@@ -131,7 +139,7 @@ impl Reader {
     /// Status of the latest answer; 0 before the first.
     #[getter]
     fn status(&self, py: Python<'_>) -> PyResult<u16> {
-        Ok(self.reader.get(py)?.state().status)
+        Ok(self.reader.get(py)?.status().unwrap_or_default())
     }
 }
 

@@ -2,12 +2,19 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use durable_streams_bindings::{
+    BoxError,
     client::ClientConfig,
+    error::HostError,
     message::is_json,
-    stream::{AppendConfig, Batching, CreateConfig, Stream as Handle},
+    stream::{AppendConfig, Appended, Batching, CreateConfig, Stream as Handle, Told},
 };
-use pyo3::{prelude::*, types::PyDict};
+use futures_util::stream;
+use pyo3::{
+    prelude::*,
+    types::{PyBytes, PyDict, PyTuple},
+};
 
 use crate::{
     call::Call,
@@ -145,36 +152,49 @@ impl Stream {
             dict.set_item("created", created.is_new)?;
             dict.set_item("content_type", created.content_type)?;
             dict.set_item("next_offset", created.next_offset)?;
-            dict.set_item("status", created.told.status)?;
-            dict.set_item("headers", header_dict(py, &created.told.headers)?)?;
+            dict.set_item("stream_closed", created.closed)?;
+            add_told(&dict, &created.told)?;
             Ok(dict.into_any())
         }))
     }
 
-    #[pyo3(signature = (data, *, encode=false, seq=None, content_type=None, producer=None, headers=vec![]))]
+    #[pyo3(signature = (
+        data, *, encode=false, seq=None, content_type=None, if_match=None, producer=None, headers=vec![]
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of one call")]
     fn append(
         &self,
         data: &Bound<'_, PyAny>,
         encode: bool,
         seq: Option<String>,
         content_type: Option<String>,
+        if_match: Option<String>,
         producer: Option<(String, u64, u64)>,
         headers: Pairs,
     ) -> PyResult<Call> {
         let handle = self.handle.get(data.py())?.clone();
         let is_json = content_type.as_deref().or_else(|| handle.content_type()).map(is_json);
         let message = data::message(data, encode, is_json)?;
-        let config = AppendConfig { seq, content_type, producer, headers, ..AppendConfig::default() };
-        Ok(Call::new(self.host.as_ref(), async move { handle.append(message, config).await }, |py, appended| {
-            let dict = PyDict::new(py);
-            dict.set_item("next_offset", appended.next_offset)?;
-            dict.set_item("duplicate", appended.duplicate)?;
-            dict.set_item("status", appended.told.status)?;
-            dict.set_item("headers", header_dict(py, &appended.told.headers)?)?;
-            dict.set_item("producer_epoch", appended.producer_epoch)?;
-            dict.set_item("producer_seq", appended.producer_seq)?;
-            Ok(dict.into_any())
-        }))
+        let config = AppendConfig { seq, if_match, content_type, producer, headers };
+        Ok(Call::new(self.host.as_ref(), async move { handle.append(message, config).await }, appended))
+    }
+
+    /// Appends what the source's handler gives when it is asked for a `piece`, until `None`.
+    #[pyo3(signature = (source, *, seq=None, content_type=None, if_match=None, headers=vec![]))]
+    fn append_stream(
+        &self,
+        py: Python<'_>,
+        source: &Host,
+        seq: Option<String>,
+        content_type: Option<String>,
+        if_match: Option<String>,
+        headers: Pairs,
+    ) -> PyResult<Call> {
+        let handle = self.handle.get(py)?.clone();
+        let config = AppendConfig { seq, if_match, content_type, producer: None, headers };
+        let pieces = pieces(Arc::clone(&source.0));
+        let work = async move { handle.append_streaming(Box::pin(pieces), config).await };
+        Ok(Call::new(self.host.as_ref(), work, appended))
     }
 
     #[pyo3(signature = (*, data=None, content_type=None, headers=vec![]))]
@@ -189,7 +209,12 @@ impl Stream {
         let is_json = content_type.as_deref().or_else(|| handle.content_type()).map(is_json);
         let last = data.map(|data| data::message(data, false, is_json)).transpose()?;
         let work = async move { handle.close_stream(last, content_type.as_deref(), &headers).await };
-        Ok(Call::new(self.host.as_ref(), work, |py, closed| Ok(closed.final_offset.into_pyobject(py)?.into_any())))
+        Ok(Call::new(self.host.as_ref(), work, |py, closed| {
+            let dict = PyDict::new(py);
+            dict.set_item("final_offset", closed.final_offset)?;
+            add_told(&dict, &closed.told)?;
+            Ok(dict.into_any())
+        }))
     }
 
     #[pyo3(signature = (*, headers=vec![]))]
@@ -211,9 +236,38 @@ impl Stream {
             dict.set_item("stream_closed", head.closed)?;
             dict.set_item("ttl_seconds", head.ttl_seconds)?;
             dict.set_item("expires_at", head.expires_at)?;
-            dict.set_item("status", head.told.status)?;
-            dict.set_item("headers", header_dict(py, &head.told.headers)?)?;
+            add_told(&dict, &head.told)?;
             Ok(dict.into_any())
         }))
     }
+}
+
+fn appended(py: Python<'_>, appended: Appended) -> PyResult<Bound<'_, PyAny>> {
+    let dict = PyDict::new(py);
+    dict.set_item("next_offset", appended.next_offset)?;
+    dict.set_item("duplicate", appended.duplicate)?;
+    dict.set_item("stream_closed", appended.closed)?;
+    dict.set_item("etag", appended.etag)?;
+    dict.set_item("producer_epoch", appended.producer_epoch)?;
+    dict.set_item("producer_seq", appended.producer_seq)?;
+    add_told(&dict, &appended.told)?;
+    Ok(dict.into_any())
+}
+
+fn add_told(dict: &Bound<'_, PyDict>, told: &Told) -> PyResult<()> {
+    dict.set_item("status", told.status)?;
+    dict.set_item("headers", header_dict(dict.py(), &told.headers)?)?;
+    dict.set_item("attempts", told.attempts)
+}
+
+/// The pieces of a body that Python makes.
+fn pieces(source: Arc<Shared>) -> impl stream::Stream<Item = Result<Bytes, BoxError>> {
+    stream::try_unfold(source, |source| async move {
+        let read = |piece: Bound<'_, PyAny>| {
+            let piece: Option<Bound<'_, PyBytes>> = piece.extract()?;
+            Ok(piece.map(|piece| Bytes::copy_from_slice(piece.as_bytes())))
+        };
+        let piece = source.ask("piece", |py| Ok(PyTuple::empty(py)), read).await.map_err(HostError::boxed)?;
+        Ok(piece.map(|piece| (piece, source)))
+    })
 }

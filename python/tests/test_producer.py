@@ -6,7 +6,7 @@ import threading
 import pytest
 
 import durable_streams as ds
-from wire import Answer
+from wire import SILENCE, Answer
 
 
 def read(url):
@@ -290,3 +290,86 @@ def test_a_blocking_producer_waits_when_its_buffer_is_full(wire):
         thread.join(20)
         assert not thread.is_alive()
     assert sum(len(request.body) for request in wire.requests) == 80 << 20
+
+
+def test_a_receipt_tells_of_its_own_message(run, empty_url):
+    async def main():
+        async with ds.IdempotentProducer(empty_url, "p", max_batch_items=1, linger_ms=0) as producer:
+            first = producer.append_with_receipt({"n": 0})
+            second = producer.append_with_receipt('{"n":1}')
+            stored = await second
+            assert (stored.seq, stored.epoch, stored.duplicate) == (1, 0, False)
+            assert stored.offset == (await ds.AsyncDurableStream(empty_url).head()).offset
+            assert (await first).seq == 0
+            assert await second == stored
+
+    run(main)
+    assert read(empty_url) == [{"n": 0}, {"n": 1}]
+
+
+def test_a_receipt_raises_why_its_message_is_not_stored(wire, run):
+    wire.answer = lambda request: Answer(403)
+
+    async def main():
+        producer = ds.IdempotentProducer(wire.url, "p", content_type="text/plain", on_error=lambda error: None)
+        receipt = producer.append_with_receipt("a")
+        for _ in range(2):
+            with pytest.raises(ds.HTTPStatusError) as caught:
+                await receipt
+            assert caught.value.status == 403
+        await producer.close()
+
+    run(main)
+
+
+def test_receipts_of_the_blocking_producer(empty_url):
+    with ds.SyncProducer(empty_url, "p") as producer:
+        receipts = [producer.append_with_receipt({"n": n}) for n in range(10)]
+        offsets = {receipt.result().offset for receipt in receipts}
+        assert ds.DurableStream.head_static(empty_url).offset in offsets
+        assert receipts[3].result() == receipts[3].result()
+    assert read(empty_url) == [{"n": n} for n in range(10)]
+
+
+def test_pending_bytes_are_those_of_pending_messages(wire):
+    with ds.SyncProducer(wire.url, "p", content_type="text/plain", on_error=lambda error: None) as producer:
+        producer.append("four")
+        producer.append("1234567")
+        assert (producer.pending_count, producer.pending_bytes) == (2, 11)
+        wire.arrived()
+        wire.answer = lambda request: Answer(403)
+        wire.close_connections()
+        with pytest.raises(ds.HTTPStatusError):
+            producer.flush()
+        assert (producer.pending_count, producer.pending_bytes) == (0, 0)
+
+
+@pytest.mark.parametrize("limit", ["max_queued_bytes", "max_queued_messages"])
+def test_an_append_waits_while_the_queue_is_full(wire, limit):
+    """The blocking append returns only when the server has made room."""
+    wire.answer = lambda request: SILENCE
+    settings = {"max_batch_items": 1, "max_in_flight": 1, "linger_ms": 0, limit: 1}
+    producer = ds.SyncProducer(wire.url, "p", content_type="text/plain", on_error=lambda error: None, **settings)
+    producer.append("a")
+    wire.arrived()
+    has_room = threading.Event()
+
+    def append():
+        producer.append("b")
+        has_room.set()
+
+    waiting = threading.Thread(target=append)
+    waiting.start()
+    assert not has_room.wait(0.2)
+    wire.answer = lambda request: Answer(204, {"Stream-Next-Offset": "b"})
+    wire.close_connections()
+    assert has_room.wait(10)
+    waiting.join()
+    producer.close()
+
+
+@pytest.mark.parametrize("limit", ["max_queued_bytes", "max_queued_messages"])
+def test_limits_of_the_queue_are_checked(empty_url, limit):
+    for producer in (ds.SyncProducer, ds.IdempotentProducer):
+        with pytest.raises(ValueError, match=limit):
+            producer(empty_url, "p", **{limit: 0})

@@ -5,6 +5,7 @@ import threading
 import pytest
 
 import durable_streams as ds
+from wire import Answer
 
 NUMBERED = [{"n": 0}, {"n": 1}, {"n": 2}]
 
@@ -310,3 +311,32 @@ def test_a_bad_url_is_refused_with_its_text():
 def test_an_unknown_live_mode_is_refused(json_url, live):
     with pytest.raises((ValueError, TypeError), match="live"):
         ds.stream(json_url, live=live)
+
+
+def test_a_response_is_there_with_the_first_answer_not_with_its_data(wire, run):
+    """The body never comes; the answer's head has all there is to know."""
+    headers = {"Content-Type": "text/plain", "Stream-Next-Offset": "b", "X-Own": "kept"}
+    wire.answer = lambda request: Answer(200, headers, hold_body=True)
+    with ds.stream(wire.url, live=False) as res:
+        assert (res.status, res.content_type, res.headers["x-own"]) == (200, "text/plain", "kept")
+        assert (res.offset, res.up_to_date, res.stream_closed) == ("-1", False, False)
+    wire.left()
+
+    async def main():
+        async with ds.astream(wire.url, live=False) as res:
+            assert (res.status, res.content_type, res.offset) == (200, "text/plain", "-1")
+
+    run(main)
+
+
+def test_max_batch_bytes_cuts_an_answer_and_the_offset_waits_for_its_end(url):
+    with ds.DurableStream.create(url, content_type="application/octet-stream") as handle:
+        end = handle.append(b"x" * 1_000_000).next_offset
+        with handle.stream(live=False, max_batch_bytes=100_000) as res:
+            pieces = [(len(chunk), res.offset) for chunk in res]
+            assert res.offset == end
+    assert sum(length for length, _ in pieces) == 1_000_000
+    assert len(pieces) > 1
+    assert {offset for _, offset in pieces[:-1]} == {"-1"}
+    with pytest.raises(ValueError, match="max_batch_bytes"):
+        ds.stream(url, max_batch_bytes=0)

@@ -52,6 +52,7 @@ class Wire:
         self.requests = []
         self._arrivals = queue.Queue()
         self._departures = queue.Queue()
+        self._connections = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/v1/stream/scripted"
 
@@ -78,12 +79,22 @@ class Wire:
     def nobody_left(self):
         return self._departures.empty()
 
+    def close_connections(self):
+        """Hangs up on everybody, also on who waits for an answer."""
+        while self._connections:
+            try:
+                self._connections.pop().shutdown(socket.SHUT_RDWR)
+            except OSError:
+                # It is closed already.
+                continue
+
     def _accept(self):
         while True:
             try:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
+            self._connections.append(connection)
             threading.Thread(target=self._converse, args=(connection,), daemon=True).start()
 
     def _converse(self, connection):
