@@ -62,7 +62,7 @@ func benchmark(_ session: Session, _ command: Command) async throws -> JSON {
         ["iterationId": command["iterationId"].text, "durationNs": String(nanoseconds), "metrics": metrics])
 }
 
-private func firstData(_ chunks: AsyncThrowingStream<ByteChunk, any Error>) async throws -> Int {
+private func firstData(_ chunks: StreamSequence<ByteChunk>) async throws -> Int {
     for try await chunk in chunks where !chunk.data.isEmpty { return chunk.data.count }
     return 0
 }

@@ -25,14 +25,14 @@ extension DurableStream {
     /// The messages after a captured state, live, until the stream is closed.
     public nonisolated func resumeMessages<T: Decodable & Sendable>(
         as type: T.Type, from state: SuspendedStreamState, decoder: JSONDecoder = JSONDecoder()
-    ) -> AsyncThrowingStream<T, any Error> {
+    ) -> StreamSequence<T> {
         messages(as: type, from: state.offset, decoder: decoder)
     }
 
     /// The messages after a captured state in batches with offsets, live, until the stream is closed.
     public nonisolated func resumeBatches<T: Decodable & Sendable>(
         as type: T.Type, from state: SuspendedStreamState, decoder: JSONDecoder = JSONDecoder()
-    ) -> AsyncThrowingStream<JsonBatch<T>, any Error> {
+    ) -> StreamSequence<JsonBatch<T>> {
         jsonBatches(as: type, from: state.offset, decoder: decoder)
     }
 }

@@ -41,7 +41,13 @@ final class Pull: Sendable {
         }
         var part = kept
         if part == nil {
-            part = try await inCore { try await self.reader.nextPiece(cancel: $0) }.map(Part.init)
+            do {
+                part = try await inCore { try await self.reader.nextPiece(cancel: $0) }.map(Part.init)
+            } catch is CancellationError {
+                // The core would keep the request for who asks next; nobody does.
+                reader.cancel()
+                throw CancellationError()
+            }
         }
         if let part { handle.delivered = part.nextOffset }
         return part
@@ -55,21 +61,21 @@ final class Pull: Sendable {
     var state: ReadState { reader.state() }
 }
 
-/// Sequences of what a read brings. They are pulled: the next batch is asked for when an element is.
+/// Sequences of what a read brings.
 extension Pull {
     func jsonBatches<T: Decodable & Sendable>(
         _ type: T.Type, _ decoder: JSONDecoder
-    ) -> AsyncThrowingStream<JsonBatch<T>, any Error> {
+    ) -> StreamSequence<JsonBatch<T>> {
         let decoder = Locked(decoder)
-        return AsyncThrowingStream { try await self.next()?.json(type, decoder.value) }
+        return StreamSequence { try await self.next()?.json(type, decoder.value) }
     }
 
     func items<T: Decodable & Sendable>(
         _ type: T.Type, _ decoder: JSONDecoder
-    ) -> AsyncThrowingStream<T, any Error> {
+    ) -> StreamSequence<T> {
         let waiting = Locked<ArraySlice<T>>([])
         let decoder = Locked(decoder)
-        return AsyncThrowingStream {
+        return StreamSequence {
             while true {
                 if let item = waiting.update({ $0.popFirst() }) { return item }
                 guard let part = try await self.next() else { return nil }
@@ -79,13 +85,13 @@ extension Pull {
     }
 
     /// With the batches without data: they say that everything has been read, or that the stream is closed.
-    func byteChunks() -> AsyncThrowingStream<ByteChunk, any Error> {
-        AsyncThrowingStream { try await self.next()?.bytes }
+    func byteChunks() -> StreamSequence<ByteChunk> {
+        StreamSequence { try await self.next()?.bytes }
     }
 
-    func textChunks() -> AsyncThrowingStream<TextChunk, any Error> {
+    func textChunks() -> StreamSequence<TextChunk> {
         let begun = Locked(Data())
-        return AsyncThrowingStream {
+        return StreamSequence {
             guard let part = try await self.next() else {
                 if begun.value.isEmpty { return nil }
                 throw DurableStreamError.parseError("the stream ends inside a character")
@@ -97,8 +103,8 @@ extension Pull {
         }
     }
 
-    func events() -> AsyncThrowingStream<SSEEvent, any Error> {
-        AsyncThrowingStream {
+    func events() -> StreamSequence<SSEEvent> {
+        StreamSequence {
             while let part = try await self.next() {
                 if part.data.isEmpty { continue }
                 let text = String(data: part.data, encoding: .utf8) ?? part.data.base64EncodedString()
@@ -174,49 +180,40 @@ extension DurableStream {
     /// The messages from an offset on, live, until the stream is closed.
     public nonisolated func messages<T: Decodable & Sendable>(
         as type: T.Type, from offset: Offset = .start, decoder: JSONDecoder = JSONDecoder()
-    ) -> AsyncThrowingStream<T, any Error> {
+    ) -> StreamSequence<T> {
         sequence { try Pull(self.handle, from: offset, live: .longPoll).items(type, decoder) }
     }
 
     /// The messages from an offset on in batches with offsets, live, until the stream is closed.
     public nonisolated func jsonBatches<T: Decodable & Sendable>(
         as type: T.Type, from offset: Offset = .start, decoder: JSONDecoder = JSONDecoder()
-    ) -> AsyncThrowingStream<JsonBatch<T>, any Error> {
+    ) -> StreamSequence<JsonBatch<T>> {
         sequence { try Pull(self.handle, from: offset, live: .longPoll).jsonBatches(type, decoder) }
     }
 
     /// The bytes from an offset on, live, until the stream is closed.
     public nonisolated func byteChunks(
         from offset: Offset = .start, live: LiveMode = .longPoll, cursor: String? = nil, ifNoneMatch: String? = nil
-    ) -> AsyncThrowingStream<ByteChunk, any Error> {
+    ) -> StreamSequence<ByteChunk> {
         sequence {
             try Pull(self.handle, from: offset, live: live, cursor: cursor, ifNoneMatch: ifNoneMatch).byteChunks()
         }
     }
 
     /// The text from an offset on, live, until the stream is closed.
-    public nonisolated func textChunks(from offset: Offset = .start) -> AsyncThrowingStream<TextChunk, any Error> {
+    public nonisolated func textChunks(from offset: Offset = .start) -> StreamSequence<TextChunk> {
         sequence { try Pull(self.handle, from: offset, live: .longPoll).textChunks() }
     }
 
     /// The messages from an offset on over server-sent events, until the stream is closed.
     public nonisolated func messagesSSE<T: Decodable & Sendable>(
         as type: T.Type, from offset: Offset = .start, decoder: JSONDecoder = JSONDecoder()
-    ) -> AsyncThrowingStream<T, any Error> {
+    ) -> StreamSequence<T> {
         sequence { try Pull(self.handle, from: offset, live: .sse).items(type, decoder) }
     }
 
     /// The data from an offset on as server-sent events, until the stream is closed.
-    public nonisolated func sseEvents(from offset: Offset = .start) -> AsyncThrowingStream<SSEEvent, any Error> {
+    public nonisolated func sseEvents(from offset: Offset = .start) -> StreamSequence<SSEEvent> {
         sequence { try Pull(self.handle, from: offset, live: .sse).events() }
-    }
-}
-
-/// A sequence that could not be begun says why at its first element.
-func sequence<T>(_ begin: () throws -> AsyncThrowingStream<T, any Error>) -> AsyncThrowingStream<T, any Error> {
-    do {
-        return try begin()
-    } catch {
-        return AsyncThrowingStream { throw error }
     }
 }

@@ -120,24 +120,24 @@ public struct StreamResponse: Sendable {
     /// The messages in batches with offsets.
     public func jsonStream<T: Decodable & Sendable>(
         as type: T.Type, decoder: JSONDecoder = JSONDecoder()
-    ) -> AsyncThrowingStream<JsonBatch<T>, any Error> {
+    ) -> StreamSequence<JsonBatch<T>> {
         sequence { try take().jsonBatches(type, decoder) }
     }
 
     /// The messages one by one.
     public func jsonItems<T: Decodable & Sendable>(
         as type: T.Type, decoder: JSONDecoder = JSONDecoder()
-    ) -> AsyncThrowingStream<T, any Error> {
+    ) -> StreamSequence<T> {
         sequence { try take().items(type, decoder) }
     }
 
     /// The bytes with offsets.
-    public func byteStream() -> AsyncThrowingStream<ByteChunk, any Error> {
+    public func byteStream() -> StreamSequence<ByteChunk> {
         sequence { try take().byteChunks() }
     }
 
     /// The text with offsets.
-    public func textStream() -> AsyncThrowingStream<TextChunk, any Error> {
+    public func textStream() -> StreamSequence<TextChunk> {
         sequence { try take().textChunks() }
     }
 

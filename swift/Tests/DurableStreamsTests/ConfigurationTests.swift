@@ -39,6 +39,7 @@ import Testing
             let stream = try DurableStream(url: url, contentType: "text/plain", config: config)
             let error = await failure { try await stream.appendSync("a") }
             #expect(error?.message.contains("Broken") == true)
+            #expect(error?.underlyingError is Broken)
             #expect(try await plain.readText().text == "")
         }
     }
@@ -93,6 +94,12 @@ import Testing
         #expect(exact.shouldRetry(.rateLimited("slow down"), attempt: 2))
         #expect(!exact.shouldRetry(.rateLimited("slow down"), attempt: 3))
         #expect(!exact.shouldRetry(.notFound("gone"), attempt: 1))
+        #expect(exact.shouldRetry(.networkError("broke"), attempt: 1))
+        // docs/protocol.md C21: what says "not now" is repeated, 501 and 505 say "no".
+        let repeated = [400, 408, 425, 429, 500, 501, 502, 503, 504, 505].filter {
+            exact.shouldRetry(.fromHTTPStatus($0), attempt: 1)
+        }
+        #expect(repeated == [408, 425, 429, 500, 502, 503, 504])
     }
 
     @Test func errorsOfAStatus() {
@@ -101,11 +108,50 @@ import Testing
             .badRequest, .unauthorized, .forbidden, .notFound, .conflict, .retentionExpired, .rateLimited, .serverBusy,
             .unknown,
         ])
+        #expect(DurableStreamError.fromHTTPStatus(413).reason == "PAYLOAD_TOO_LARGE")
+        #expect(DurableStreamError.fromHTTPStatus(-1).code == .unknown)
+        let told = DurableStreamError.fromHTTPStatus(404, body: "no such stream", url: "http://localhost/a")
+        #expect(told.message == "HTTP status 404 from http://localhost/a: no such stream")
+        #expect(DurableStreamError.staleEpoch("newer", currentEpoch: 4).details == ["currentEpoch": "4"])
+    }
+
+    @Test func aServerBelowAPathServesThere() async throws {
+        let server = try await TestServer.start(prefix: "/v1/stream")
+        #expect(server.streamsURL.path == "/v1/stream")
+        try await DurableStream.create(url: server.url()).appendSync(1)
+        try await server.stop()
+    }
+
+    @Test func faultsAreWhatTheySay() async throws {
+        try await withServer { server in
+            let url = server.url()
+            let once = HandleConfiguration(retry: .none)
+            let stream = try await DurableStream.create(url: url, handleConfig: once)
+            try await stream.appendSync([1, 2, 3])
+            try await server.injectFault(path: url.path, status: 429, retryAfter: 7, method: "GET")
+            let slow = await failure { _ = try await stream.readBytes() }
+            #expect(slow?.code == .rateLimited)
+            #expect(slow?.details?["retryAfter"] == "7.0")
+            try await server.injectFault(path: url.path, truncateBodyBytes: 3, method: "GET")
+            #expect(await failure { _ = try await stream.readBytes() } != nil)
+            try await server.injectFault(path: url.path, corruptBody: true, method: "GET")
+            #expect(await failure { _ = try await stream.readJSON(as: Int.self) }?.code == .parseError)
+            try await server.injectFault(path: url.path, status: 500, probability: 0, method: "GET")
+            #expect(try await stream.readJSON(as: Int.self).items == [1, 2, 3])
+        }
+    }
+
+    @Test func aServerThatIsStoppedSaysSoInThePackagesOwnError() async throws {
+        let server = try await TestServer.start()
+        try await server.stop()
+        #expect(await failure { _ = try await server.liveReaders() }?.reason == "ALREADY_CLOSED")
     }
 
     @Test func namesAreJoinedBehindThePath() throws {
         let base = try #require(URL(string: "http://localhost:4437/v1/stream"))
         #expect(base.appendingStreamPath("plant/boiler-3").absoluteString == "http://localhost:4437/v1/stream/plant/boiler-3")
         #expect(base.appendingStreamPath("/a").absoluteString == "http://localhost:4437/v1/stream/a")
+        let asked = try #require(URL(string: "http://localhost:4437/v1/?tenant=a"))
+        #expect(asked.appendingStreamPath("b").absoluteString == "http://localhost:4437/v1/b?tenant=a")
     }
 }

@@ -70,6 +70,7 @@ import Testing
             let flushed = await failure { try await older.flush() }
             #expect(flushed?.code == .staleEpoch)
             #expect(flushed?.details?["currentEpoch"] == "4")
+            #expect(flushed?.details?["producerId"] == "p")
             #expect(await errors.first { _ in true }?.code == .staleEpoch)
 
             let claiming = IdempotentProducer(stream: stream, producerId: "p", epoch: 1, config: .init(autoClaim: true))
@@ -119,25 +120,45 @@ import Testing
         }
     }
 
-    @Test func releasedProducersAndReadersLeaveNothingBehind() async throws {
+    @Test func whatIsPendingIsCountedAndTheNewestReceiptKept() async throws {
         try await withServer { server in
             let stream = try await DurableStream.create(url: server.url(), contentType: "text/plain")
-            func round(_ number: Int) async throws {
-                let handle = try DurableStream(url: server.url(), contentType: "text/plain")
-                let producer = IdempotentProducer(stream: handle, producerId: "p\(number % 8)", config: .init(autoClaim: true))
-                for try await chunk in handle.byteChunks(from: .start, live: .catchUp) where chunk.upToDate { break }
-                _ = producer.epoch
-                let reader = Task { try await all(handle.byteChunks(from: .now)) }
-                reader.cancel()
-                _ = try? await reader.value
-            }
-            try await stream.appendSync("a")
-            for number in 0..<1000 { try await round(number) }
-            let before = try residentBytes()
-            for number in 0..<3000 { try await round(number) }
-            let grown = try residentBytes() - before
-            #expect(grown < 4_194_304, "grew by \(grown) bytes over 3000 rounds")
-            try await server.until(liveReaders: 0)
+            let producer = IdempotentProducer(stream: stream, producerId: "p", config: .init(lingerMs: 60_000))
+            #expect(producer.lastAcknowledged == nil)
+            await producer.appendBatch([Data("ab".utf8), Data("c".utf8)])
+            #expect(producer.pendingMessages == 2)
+            #expect(producer.pendingBytes == 3)
+            let flushed = try await producer.flush()
+            #expect(producer.pendingBytes == 0)
+            #expect(producer.lastAcknowledged?.offset == flushed.offset)
+            #expect(producer.lastAcknowledged?.producerSeq == 0)
+        }
+    }
+
+    @Test func aBatchIsTakenUpToWhatIsRefused() async throws {
+        try await withServer { server in
+            let stream = try await DurableStream.create(url: server.url())
+            let (errors, tell) = AsyncStream.makeStream(of: DurableStreamError.self)
+            let producer = IdempotentProducer(
+                stream: stream, producerId: "p",
+                config: .init(onError: { if let error = $0 as? DurableStreamError { tell.yield(error) } }))
+            await producer.appendBatch([Data("1".utf8), Data("no json".utf8), Data("2".utf8)])
+            #expect(await errors.first { _ in true }?.code == .badRequest)
+            try await producer.flush()
+            #expect(try await stream.readJSON(as: Int.self).items == [1])
+        }
+    }
+
+    @Test func valuesThatAwaitRoomAreAllStored() async throws {
+        try await withServer { server in
+            let stream = try await DurableStream.create(url: server.url())
+            let failed = Counter()
+            let producer = IdempotentProducer(
+                stream: stream, producerId: "p", config: .init(onError: { _ in failed.add() }, maxQueuedMessages: 8))
+            for lux in 0..<500 { await producer.appendValue(Reading(lux: lux)) }
+            try await producer.close()
+            #expect(failed.count == 0)
+            #expect(try await stream.readJSON(as: Reading.self).map(\.lux) == Array(0..<500))
         }
     }
 }

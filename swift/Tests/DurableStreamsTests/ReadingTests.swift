@@ -97,6 +97,39 @@ import Testing
         }
     }
 
+    @Test func aTaskThatIsCancelledBeforeItReadsIsTold() async throws {
+        try await withServer { server in
+            let stream = try await DurableStream.create(url: server.url())
+            let reader = Task {
+                withUnsafeCurrentTask { $0?.cancel() }
+                return try await all(stream.messages(as: Reading.self))
+            }
+            await #expect(throws: CancellationError.self) { try await reader.value }
+        }
+    }
+
+    @Test func iteratingAgainGoesOnWhereTheLastIterationStopped() async throws {
+        try await withServer { server in
+            let url = server.url()
+            let stream = try await DurableStream.create(url: url)
+            try await stream.appendSync([1, 2, 3])
+            let items = stream.messages(as: Int.self)
+            for try await item in items where item == 2 { break }
+            var rest = items.makeAsyncIterator()
+            #expect(try await rest.next() == 3)
+            // A request may be under way already, which brings the next message; the one after it is refused.
+            try await server.injectFault(path: url.path, status: 403, method: "GET")
+            try await stream.appendSync(4)
+            var seen: [Int] = []
+            let error = await failure { while let item = try await rest.next() { seen.append(item) } }
+            #expect(error?.code == .forbidden)
+            #expect(try await rest.next() == nil)
+            try await stream.appendSync(5)
+            try await stream.close()
+            #expect(try await seen + all(items) == [4, 5])
+        }
+    }
+
     @Test func cancelledAppendThrowsCancellationError() async throws {
         try await withServer { server in
             let url = server.url()
@@ -172,12 +205,4 @@ import Testing
             #expect(try await resumed.stream.readJSON(as: Int.self, offset: state.offset).items == [2])
         }
     }
-}
-
-/// Memory of this process.
-func residentBytes() throws -> Int {
-    let status = try String(contentsOfFile: "/proc/self/status", encoding: .utf8)
-    let line = try #require(status.split(separator: "\n").first { $0.hasPrefix("VmRSS:") })
-    let kilobytes = try #require(line.split(separator: " ").compactMap { Int($0) }.first)
-    return kilobytes * 1024
 }

@@ -11,15 +11,17 @@ struct Reading: Codable, Sendable, Equatable {
 func withServer<T>(
     longPollTimeout: TimeInterval? = nil, _ body: (TestServer) async throws -> T
 ) async throws -> T {
-    let server = try await TestServer.start(longPollTimeout: longPollTimeout)
-    do {
-        let result = try await body(server)
-        try await server.stop()
-        return result
-    } catch {
-        try? await server.stop()
-        throw error
-    }
+    try await TestServer.with(longPollTimeout: longPollTimeout, body)
+}
+
+/// Counts, from any thread.
+final class Counter: @unchecked Sendable {
+    private let lock = NSLock()
+    private var held = 0
+
+    var count: Int { lock.withLock { held } }
+
+    func add() { lock.withLock { held += 1 } }
 }
 
 extension TestServer {
@@ -39,7 +41,7 @@ extension TestServer {
 }
 
 /// What a sequence brings until it ends.
-func all<T>(_ sequence: AsyncThrowingStream<T, any Error>) async throws -> [T] {
+func all<T>(_ sequence: StreamSequence<T>) async throws -> [T] {
     var items: [T] = []
     for try await item in sequence { items.append(item) }
     return items

@@ -170,4 +170,102 @@ import Testing
             #expect(try await thrice.readText().text == "b")
         }
     }
+
+    @Test func resultsSayWhatTheRequestTold() async throws {
+        try await withServer { server in
+            let url = server.url()
+            let stream = try DurableStream(url: url, contentType: "text/plain", config: .init(retry: .default))
+            try await server.injectFault(path: url.path, status: 503, count: 1)
+            let created = try await stream.createStream(CreateOptions(contentType: "text/plain"))
+            #expect((created.status, created.attempts) == (201, 2))
+            let stored = try await stream.appendSync("a")
+            #expect((stored.status, stored.attempts, stored.streamClosed) == (204, 1, false))
+            let closed = try await stream.close()
+            #expect((closed.status, closed.attempts) == (204, 1))
+            #expect(closed.headers["stream-closed"] == "true")
+            #expect(try await stream.head().attempts == 1)
+        }
+    }
+
+    @Test func appendsOfOneHandleShareRequestsWhereTheConfigurationSaysSo() async throws {
+        try await withServer { server in
+            let url = server.url()
+            _ = try await DurableStream.create(url: url)
+            let requests = Counter()
+            let counting: HeadersRecord = ["X-Count": .provider {
+                requests.add()
+                return "1"
+            }]
+            func stored(_ batching: BatchingConfig) async throws -> Int {
+                let before = requests.count
+                let stream = try DurableStream(
+                    url: url, contentType: "application/json",
+                    handleConfig: HandleConfiguration(batching: batching, headers: counting))
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    for lux in 0..<50 { group.addTask { try await stream.appendSync(Reading(lux: lux)) } }
+                    // An array is several messages whatever it travels with.
+                    group.addTask { try await stream.appendSync([Reading(lux: 50), Reading(lux: 51)]) }
+                    try await group.waitForAll()
+                }
+                return requests.count - before
+            }
+            #expect(try await stored(.disabled) == 51)
+            #expect(try await stored(.default) < 51)
+            let all = try await DurableStream.connect(url: url).readJSON(as: Reading.self).map(\.lux)
+            #expect(all.sorted() == (0..<52).flatMap { [$0, $0] })
+        }
+    }
+
+    @Test func dataInTheMakingIsOneAppend() async throws {
+        try await withServer { server in
+            let stream = try await DurableStream.create(url: server.url(), contentType: "text/plain")
+            let (pieces, more) = AsyncStream.makeStream(of: Data.self)
+            let appending = Task { try await stream.append(streaming: pieces) }
+            for piece in ["one ", "two ", "three"] { more.yield(Data(piece.utf8)) }
+            #expect(try await stream.readText().text == "")
+            more.finish()
+            let stored = try await appending.value
+            let all = try await stream.readText()
+            #expect(all.text == "one two three")
+            #expect(stored.offset == all.offset)
+        }
+    }
+
+    @Test func dataThatBreaksOffIsNotStored() async throws {
+        struct Broken: Error {}
+        try await withServer { server in
+            let stream = try await DurableStream.create(url: server.url(), contentType: "text/plain")
+            let pieces = AsyncThrowingStream<Data, any Error> { pieces in
+                pieces.yield(Data("half".utf8))
+                pieces.finish(throwing: Broken())
+            }
+            let error = await failure { try await stream.append(streaming: pieces) }
+            #expect(error?.underlyingError is Broken)
+            #expect(try await stream.readText().text == "")
+        }
+    }
+
+    @Test func cancellingAStreamingAppendReachesThePieces() async throws {
+        try await withServer { server in
+            let stream = try await DurableStream.create(url: server.url(), contentType: "text/plain")
+            let (events, tell) = AsyncStream.makeStream(of: String.self)
+            let asked = Counter()
+            let pieces = AsyncStream<Data> {
+                asked.add()
+                if asked.count == 1 { return Data("half".utf8) }
+                tell.yield("asked for more")
+                try? await Task.sleep(for: .seconds(60))
+                return nil
+            } onCancel: {
+                tell.yield("cancelled")
+            }
+            let appending = Task { try await stream.append(streaming: pieces) }
+            var told = events.makeAsyncIterator()
+            #expect(await told.next() == "asked for more")
+            appending.cancel()
+            await #expect(throws: CancellationError.self) { try await appending.value }
+            #expect(await told.next() == "cancelled")
+            #expect(try await stream.readText().text == "")
+        }
+    }
 }
