@@ -71,6 +71,8 @@ defmodule DurableStreams.Server do
   defp engine(options) do
     case Keyword.get(options, :storage, Storage) do
       name when is_atom(name) and name not in [:memory, :none] and options in [[], [storage: name]] ->
+        # A supervisor starts this server again, then with the engine that is there by then.
+        Process.monitor(name)
         {:ok, Storage.engine(name), nil}
 
       storage when storage == :memory or is_tuple(storage) ->
@@ -90,6 +92,7 @@ defmodule DurableStreams.Server do
 
   @impl true
   def handle_info({:EXIT, owned, reason}, %{owned: owned} = state), do: {:stop, reason, %{state | owned: nil}}
+  def handle_info({:DOWN, _, :process, _, reason}, state), do: {:stop, {:storage, reason}, state}
   def handle_info(_, state), do: {:noreply, state}
 
   @impl true

@@ -7,9 +7,9 @@ mod name;
 mod page;
 mod streams;
 
-use std::{path::PathBuf, time::Duration};
+use std::{ops::Deref, path::PathBuf, sync::Arc, time::Duration};
 
-use durable_streams_bindings::ErrorInfo;
+use durable_streams_bindings::{ErrorInfo, call::Outcome};
 use durable_streams_server::{
     embedded::{Embedded, Listening},
     http::HttpOptions,
@@ -17,15 +17,45 @@ use durable_streams_server::{
 };
 use parking_lot::Mutex;
 use rustler::{Encoder, Env, NifResult, Reference, Resource, ResourceArc, Term, types::atom};
+use tokio::{sync::mpsc, time::timeout};
 
 use crate::{
     options::Options,
     reply::{Operation, start, start_unit},
 };
 
-/// An open engine. Letting go of it without [`keeper_stop`] loses nothing that was answered.
+/// An engine. Letting go of it without [`keeper_stop`] loses nothing that was answered.
 pub(crate) struct Keeper {
-    embedded: Embedded,
+    /// Taken by [`keeper_stop`].
+    open: Mutex<Option<(Engine, mpsc::Receiver<()>)>>,
+}
+
+/// An open engine in use. While one of these exists its directory stays locked.
+#[derive(Clone)]
+pub(crate) struct Engine {
+    embedded: Arc<Embedded>,
+    /// Tells [`keeper_stop`] when the last one is gone; dropped after the engine itself.
+    _in_use: mpsc::Sender<()>,
+}
+
+impl Keeper {
+    fn new(embedded: Embedded) -> Self {
+        let (in_use, unused) = mpsc::channel(1);
+        Self { open: Mutex::new(Some((Engine { embedded: Arc::new(embedded), _in_use: in_use }, unused))) }
+    }
+
+    fn engine(&self) -> Outcome<Engine> {
+        let open = self.open.lock();
+        open.as_ref().map(|(engine, _)| engine.clone()).ok_or_else(|| ErrorInfo::internal("the engine is stopped"))
+    }
+}
+
+impl Deref for Engine {
+    type Target = Embedded;
+
+    fn deref(&self) -> &Embedded {
+        &self.embedded
+    }
 }
 
 #[rustler::resource_impl]
@@ -34,7 +64,7 @@ impl Resource for Keeper {}
 /// A socket of an engine.
 pub(crate) struct Listener {
     /// Taken by [`keeper_stop_listening`].
-    listening: Mutex<Option<Listening>>,
+    listening: Mutex<Option<(Listening, Engine)>>,
 }
 
 #[rustler::resource_impl]
@@ -45,7 +75,7 @@ impl Resource for Listener {}
 fn keeper_open<'a>(env: Env<'a>, reference: Reference<'a>, options: Term<'a>) -> NifResult<ResourceArc<Operation>> {
     let (backend, http) = settings(&Options::new(options))?;
     let work = async move { Embedded::open(backend, http).await.map_err(refused) };
-    Ok(start(env, reference, work, |env, embedded| (atom::ok(), ResourceArc::new(Keeper { embedded })).encode(env)))
+    Ok(start(env, reference, work, |env, embedded| (atom::ok(), ResourceArc::new(Keeper::new(embedded))).encode(env)))
 }
 
 fn settings(options: &Options<'_>) -> NifResult<(BackendOptions, HttpOptions)> {
@@ -79,22 +109,31 @@ fn settings(options: &Options<'_>) -> NifResult<(BackendOptions, HttpOptions)> {
 /// Ends live reads, carries out what is queued, closes the storage.
 #[rustler::nif]
 fn keeper_stop<'a>(env: Env<'a>, reference: Reference<'a>, keeper: ResourceArc<Keeper>) -> ResourceArc<Operation> {
+    let open = keeper.open.lock().take();
     start_unit(env, reference, async move {
-        keeper.embedded.stop().await;
+        if let Some((engine, mut unused)) = open {
+            engine.stop().await;
+            drop(engine);
+            // What is under way ends now; then the directory is free.
+            let _ = timeout(PATIENCE, unused.recv()).await;
+        }
         Ok(())
     })
 }
 
+/// How long answers may take that the application's web server has not passed on yet.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// Number of long-polls and server-sent event answers under way, over HTTP.
 #[rustler::nif]
 fn keeper_live_readers(keeper: ResourceArc<Keeper>) -> usize {
-    keeper.embedded.live_readers()
+    keeper.engine().map_or(0, |engine| engine.live_readers())
 }
 
 /// Largest request body that is taken in. Units: bytes.
 #[rustler::nif]
 fn keeper_max_body_bytes(keeper: ResourceArc<Keeper>) -> u64 {
-    keeper.embedded.options().max_body_bytes
+    keeper.engine().map_or(0, |engine| engine.options().max_body_bytes)
 }
 
 /// Serves an engine on a socket: `{:ok, {listener, url, port}}`.
@@ -107,10 +146,11 @@ fn keeper_listen<'a>(
     port: u16,
 ) -> ResourceArc<Operation> {
     let work = async move {
-        let listening = keeper.embedded.listen(&host, port, MAX_CONNECTIONS).await.map_err(refused)?;
-        let url = format!("{}{}", listening.url(), keeper.embedded.options().prefix.trim_end_matches('/'));
+        let engine = keeper.engine()?;
+        let listening = engine.listen(&host, port, MAX_CONNECTIONS).await.map_err(refused)?;
+        let url = format!("{}{}", listening.url(), engine.options().prefix.trim_end_matches('/'));
         let port = listening.port();
-        Ok((Listener { listening: Mutex::new(Some(listening)) }, url, port))
+        Ok((Listener { listening: Mutex::new(Some((listening, engine))) }, url, port))
     };
     start(env, reference, work, |env, (listener, url, port)| {
         (atom::ok(), (ResourceArc::new(listener), url, port)).encode(env)
@@ -129,7 +169,7 @@ fn keeper_stop_listening<'a>(
 ) -> ResourceArc<Operation> {
     let listening = listener.listening.lock().take();
     start_unit(env, reference, async move {
-        if let Some(listening) = listening {
+        if let Some((listening, _engine)) = listening {
             listening.stop().await;
         }
         Ok(())

@@ -14,7 +14,7 @@ use rustler::{Binary, Encoder, Env, NewBinary, NifResult, Reference, Resource, R
 use tokio::sync::Mutex;
 
 use super::{
-    Keeper,
+    Engine, Keeper,
     streams::{joined, kept},
 };
 use crate::{
@@ -26,7 +26,7 @@ rustler::atoms! { done, full, stream }
 
 /// The rest of an answer, pulled piece by piece.
 pub(crate) struct Rest {
-    body: Mutex<Option<AnswerBody>>,
+    body: Mutex<Option<(AnswerBody, Engine)>>,
 }
 
 #[rustler::resource_impl]
@@ -41,7 +41,7 @@ struct Answered {
 
 enum AnsweredBody {
     Full(Vec<Bytes>),
-    Stream(AnswerBody),
+    Stream(AnswerBody, Engine),
 }
 
 /// Answers a request: `{:ok, {status, headers, {:full, binary} | {:stream, rest}}}`.
@@ -66,9 +66,10 @@ fn keeper_call<'a>(
         options.get_or_default::<Vec<Binary<'_>>>("body")?.into_iter().map(|piece| copied(env, piece)).collect();
     let work = async move {
         raw.body = body.into_iter().map(kept).collect();
-        let (head, body) = keeper.embedded.answer_raw(&caller, &mount, raw).await.into_parts();
+        let engine = keeper.engine()?;
+        let (head, body) = engine.answer_raw(&caller, &mount, raw).await.into_parts();
         let headers = head.headers.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect();
-        Ok(Answered { status: head.status.as_u16(), headers, body: begin(body).await? })
+        Ok(Answered { status: head.status.as_u16(), headers, body: begin(body, engine).await? })
     };
     Ok(start(env, reference, work, |env, answered| (atom::ok(), answered.term(env)).encode(env)))
 }
@@ -82,9 +83,9 @@ fn caller(options: &Options<'_>) -> NifResult<Caller> {
 const NOWHERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// A body of known length is in memory already; others come as they come.
-async fn begin(mut body: AnswerBody) -> Outcome<AnsweredBody> {
+async fn begin(mut body: AnswerBody, engine: Engine) -> Outcome<AnsweredBody> {
     if body.size_hint().exact().is_none() {
-        return Ok(AnsweredBody::Stream(body));
+        return Ok(AnsweredBody::Stream(body, engine));
     }
     let mut pieces = Vec::new();
     while let Some(piece) = next_piece(&mut body).await? {
@@ -107,8 +108,8 @@ impl Answered {
             self.headers.into_iter().map(|(name, value)| (name, NewBinary::from_slice(env, &value).into())).collect();
         let body = match self.body {
             AnsweredBody::Full(pieces) => (full(), joined(env, &pieces)).encode(env),
-            AnsweredBody::Stream(body) => {
-                (stream(), ResourceArc::new(Rest { body: Mutex::new(Some(body)) })).encode(env)
+            AnsweredBody::Stream(body, engine) => {
+                (stream(), ResourceArc::new(Rest { body: Mutex::new(Some((body, engine))) })).encode(env)
             }
         };
         (self.status, headers, body).encode(env)
@@ -120,7 +121,7 @@ impl Answered {
 fn keeper_pull<'a>(env: Env<'a>, reference: Reference<'a>, rest: ResourceArc<Rest>) -> ResourceArc<Operation> {
     let work = async move {
         let mut held = rest.body.lock().await;
-        let Some(body) = held.as_mut() else { return Ok(None) };
+        let Some((body, _)) = held.as_mut() else { return Ok(None) };
         let piece = next_piece(body).await;
         if !matches!(piece, Ok(Some(_))) {
             *held = None;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use durable_streams_bindings::{ErrorInfo, call::Outcome};
 use durable_streams_protocol::{
     expiry::{Deadline, Expiry},
     offset::Position,
@@ -16,7 +17,7 @@ use durable_streams_server::{
 use rustler::{Binary, Encoder, Env, NewBinary, NifResult, Reference, ResourceArc, Term, types::atom};
 
 use super::{
-    Keeper,
+    Engine, Keeper,
     name::path_of,
     page::{self, From, MessagePage, Page, ReadRequest},
 };
@@ -52,7 +53,8 @@ fn keeper_create<'a>(
     id: Binary<'a>,
     options: Term<'a>,
 ) -> NifResult<ResourceArc<Operation>> {
-    let path = path(&keeper, id);
+    let engine = keeper.engine();
+    let path = path(&engine, id);
     let options = Options::new(options);
     let content_type = options.get("content_type")?;
     let ttl = options.get("ttl")?.map(Expiry::Ttl);
@@ -65,7 +67,7 @@ fn keeper_create<'a>(
             None => ttl,
         };
         let request = CreateRequest { content_type, expiry, closed, fork: None, body: kept(body) };
-        let created = keeper.embedded.engine().create(path?, request).await?;
+        let created = engine?.engine().create(path?, request).await?;
         if created.is_new { Ok(()) } else { Err(Refusal::AlreadyExists) }
     };
     Ok(answer(env, reference, work, |env, ()| atom::ok().encode(env)))
@@ -85,12 +87,14 @@ fn keeper_append<'a>(
     data: Binary<'a>,
     seq: Option<Binary<'a>>,
 ) -> ResourceArc<Operation> {
-    let path = path(&keeper, id);
+    let engine = keeper.engine();
+    let path = path(&engine, id);
     let body = copied(env, data);
     let seq = seq.map(|seq| seq.as_slice().into());
     let work = async move {
         let path = path?;
-        let engine = keeper.embedded.engine();
+        let engine = engine?;
+        let engine = engine.engine();
         let content_type = Some(engine.head(&path)?.content_type.to_string());
         if body.is_empty() {
             return Err(Refusal::BadRequest("data is empty; an append needs at least one byte".to_owned()));
@@ -109,10 +113,11 @@ fn keeper_close<'a>(
     keeper: ResourceArc<Keeper>,
     id: Binary<'a>,
 ) -> ResourceArc<Operation> {
-    let path = path(&keeper, id);
+    let engine = keeper.engine();
+    let path = path(&engine, id);
     let work = async move {
         let request = AppendRequest { close: true, ..AppendRequest::default() };
-        keeper.embedded.engine().append(&path?, request).await?;
+        engine?.engine().append(&path?, request).await?;
         Ok(())
     };
     answer(env, reference, work, |env, ()| atom::ok().encode(env))
@@ -126,8 +131,9 @@ fn keeper_delete<'a>(
     keeper: ResourceArc<Keeper>,
     id: Binary<'a>,
 ) -> ResourceArc<Operation> {
-    let path = path(&keeper, id);
-    let work = async move { Ok(keeper.embedded.engine().delete(&path?).await?) };
+    let engine = keeper.engine();
+    let path = path(&engine, id);
+    let work = async move { Ok(engine?.engine().delete(&path?).await?) };
     answer(env, reference, work, |env, ()| atom::ok().encode(env))
 }
 
@@ -139,8 +145,9 @@ fn keeper_metadata<'a>(
     keeper: ResourceArc<Keeper>,
     id: Binary<'a>,
 ) -> ResourceArc<Operation> {
-    let path = path(&keeper, id);
-    let work = async move { Ok(keeper.embedded.engine().head(&path?)?) };
+    let engine = keeper.engine();
+    let path = path(&engine, id);
+    let work = async move { Ok(engine?.engine().head(&path?)?) };
     answer(env, reference, work, |env, info| (atom::ok(), metadata(env, &info)).encode(env))
 }
 
@@ -172,8 +179,9 @@ fn keeper_read<'a>(
     from: Binary<'a>,
     wait: Option<u64>,
 ) -> ResourceArc<Operation> {
-    let request = read_request(&keeper, id, from, wait);
-    let work = async move { page::read(keeper.embedded.engine(), request?).await };
+    let engine = keeper.engine();
+    let request = read_request(&engine, id, from, wait);
+    let work = async move { page::read(engine?.engine(), request?).await };
     answer(env, reference, work, |env, page: Page| {
         let map = rustler::term_map!(env, {
             data() => joined(env, &page.data),
@@ -195,8 +203,9 @@ fn keeper_read_messages<'a>(
     from: Binary<'a>,
     wait: Option<u64>,
 ) -> ResourceArc<Operation> {
-    let request = read_request(&keeper, id, from, wait);
-    let work = async move { page::read_messages(keeper.embedded.engine(), request?).await };
+    let engine = keeper.engine();
+    let request = read_request(&engine, id, from, wait);
+    let work = async move { page::read_messages(engine?.engine(), request?).await };
     answer(env, reference, work, |env, page: MessagePage| {
         let list: Vec<Term<'_>> = page
             .messages
@@ -215,20 +224,27 @@ fn keeper_read_messages<'a>(
     })
 }
 
-fn read_request(keeper: &Keeper, id: Binary<'_>, from: Binary<'_>, wait: Option<u64>) -> Result<ReadRequest, Refusal> {
+fn read_request(
+    engine: &Outcome<Engine>,
+    id: Binary<'_>,
+    from: Binary<'_>,
+    wait: Option<u64>,
+) -> Result<ReadRequest, Refusal> {
+    let path = path(engine, id)?;
+    let engine = engine.as_ref().map_err(Refusal::of)?;
     // A missing stream is reported before a malformed offset.
-    let path = path(keeper, id)?;
-    keeper.embedded.engine().head(&path)?;
+    engine.engine().head(&path)?;
     Ok(ReadRequest {
         path,
         from: From::parse(from.as_slice()).ok_or(Refusal::Offset)?,
         wait: wait.map(Duration::from_millis),
-        max_bytes: keeper.embedded.options().max_chunk_bytes,
+        max_bytes: engine.options().max_chunk_bytes,
     })
 }
 
-fn path(keeper: &Keeper, id: Binary<'_>) -> Result<StreamPath, Refusal> {
-    path_of(&keeper.embedded.options().prefix, id.as_slice()).map_err(|error| Refusal::BadRequest(error.to_string()))
+fn path(engine: &Outcome<Engine>, id: Binary<'_>) -> Result<StreamPath, Refusal> {
+    let prefix = &engine.as_ref().map_err(Refusal::of)?.options().prefix;
+    path_of(prefix, id.as_slice()).map_err(|error| Refusal::BadRequest(error.to_string()))
 }
 
 /// Data in memory of its own, copied on a thread of the runtime: what is stored lives long, and
@@ -263,6 +279,10 @@ where
 }
 
 impl Refusal {
+    fn of(error: &ErrorInfo) -> Self {
+        Self::Failed(error.detail().to_owned())
+    }
+
     fn reason<'a>(&self, env: Env<'a>) -> Term<'a> {
         match self {
             Self::AlreadyExists => already_exists().encode(env),
@@ -274,6 +294,12 @@ impl Refusal {
             Self::BadRequest(text) => (bad_request(), text).encode(env),
             Self::Failed(text) => (internal_error(), text).encode(env),
         }
+    }
+}
+
+impl std::convert::From<ErrorInfo> for Refusal {
+    fn from(error: ErrorInfo) -> Self {
+        Self::of(&error)
     }
 }
 
