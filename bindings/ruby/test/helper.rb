@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-$LOAD_PATH.unshift(File.expand_path("../lib", __dir__))
+$LOAD_PATH.unshift(File.expand_path("../lib", __dir__)) unless ENV["DURABLE_STREAMS_INSTALLED"]
 
 require "minitest/autorun"
 require "timeout"

@@ -91,7 +91,7 @@ module DurableStreams
     # one. When one is refused, those before it have been taken.
     # @param messages [Enumerable<String, Hash, Array>]
     # @return [nil]
-    # @raise as {#append}
+    # @raise [DurableStreamError, ArgumentError] as {#append} does
     def append_all(messages)
       check_open
       messages = messages.to_a

@@ -108,13 +108,14 @@ module DurableStreams
     # Appends one message and returns once the server has stored it. A Hash or an Array is
     # encoded as one JSON message; a String is sent as it is, on a JSON stream as one JSON value.
     # @param data [String, Hash, Array]
-    # @param seq [#to_s, nil] token of writers that coordinate; each must be greater than the last
-    # @param if_match [String, nil] only if the stream still has this entity tag
-    # @param content_type [Symbol, String, nil] instead of the handle's
-    # @param headers [Hash] headers of this request
-    # @param producer_id [String, nil] for a producer that counts itself; with the next two
-    # @param producer_epoch [Integer, nil]
-    # @param producer_seq [Integer, nil]
+    # @param options [Hash] of this request
+    # @option options [#to_s] :seq token of writers that coordinate; each must be greater than the last
+    # @option options [String] :if_match only if the stream still has this entity tag
+    # @option options [Symbol, String] :content_type instead of the handle's
+    # @option options [Hash] :headers headers of this request
+    # @option options [String] :producer_id for a producer that counts itself; with the next two
+    # @option options [Integer] :producer_epoch
+    # @option options [Integer] :producer_seq
     # @return [AppendResult]
     # @raise [StreamClosedError]
     # @raise [SeqConflictError]
@@ -131,7 +132,7 @@ module DurableStreams
     # @param messages [Enumerable<String, Hash, Array>]
     # @param options [Hash] those of {#append}
     # @return [AppendResult, nil] `nil` when there are none
-    # @raise as {#append}
+    # @raise [DurableStreamError, ArgumentError] as {#append} does
     def append_all(messages, **options)
       messages = messages.to_a
       return if messages.empty?

@@ -197,5 +197,6 @@ module DurableStreams
       DurableStreams.logger.warn("durable_streams: retryable_statuses changes nothing: 429 and 5xx are repeated")
     end
   end
+  # What is repeated, besides every other 5xx.
   RetryPolicy::REPEATED = [429, 500, 502, 503, 504].freeze
 end
