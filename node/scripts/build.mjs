@@ -1,11 +1,12 @@
 // Compiles the TypeScript of the packages and writes their ES module entries.
 //   node scripts/build.mjs [client] [server]
 import { execFileSync } from "node:child_process"
-import { readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs"
+import { copyFileSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs"
 import { createRequire } from "node:module"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { exportsOf } from "./exports.mjs"
+import { PLATFORMS } from "./platform.mjs"
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const tsc = join(dirname(createRequire(import.meta.url).resolve("typescript/package.json")), "bin", "tsc")
@@ -13,6 +14,8 @@ const tsc = join(dirname(createRequire(import.meta.url).resolve("typescript/pack
 for (const name of process.argv.length > 2 ? process.argv.slice(2) : ["client", "server"]) {
   const folder = join(root, name)
   rmSync(join(folder, "dist"), { recursive: true, force: true })
+  copyFileSync(join(root, "scripts", "load.ts"), join(folder, "src", "load.ts"))
+  writeFileSync(join(folder, "src", "platforms.ts"), `export const PLATFORMS: string[] = ${JSON.stringify(Object.keys(PLATFORMS))}\n`)
   execFileSync(process.execPath, [tsc, "-p", folder], { stdio: "inherit" })
   keepReachable(join(folder, "dist"))
   const names = exportsOf(join(folder, "dist", "index.js"))

@@ -127,6 +127,11 @@ test("without its binary the error names package, platform and way out", () => {
     assert.notEqual(status, 0)
     assert.match(stderr, /@durable-streams\/[a-z-]*linux-x64-gnu|linux-x64-gnu/)
     assert.match(stderr, /npm install/)
+    // On a machine there is no build for, it names those there are: the optional dependencies.
+    const elsewhere = `Object.defineProperty(process, "platform", { value: "aix" }); require("@durable-streams/client")`
+    const told = spawnSync(process.execPath, ["-e", elsewhere], { cwd: copy, encoding: "utf8" }).stderr
+    const builds = /there are builds for ([^\n]*)\./.exec(told)[1].split(", ").map((platform) => `@durable-streams/client-${platform}`)
+    assert.deepEqual(builds.sort(), Object.keys(manifest("@durable-streams/client").optionalDependencies).sort())
   } finally {
     rmSync(copy, { recursive: true })
   }

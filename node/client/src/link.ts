@@ -1,10 +1,10 @@
 // The link to the addon: one per JavaScript environment. Here the core's questions are answered.
 import { keepHostError } from "./host-errors.js"
 import { load } from "./load.js"
-import { type Cancel, type FetchRequest, type Loop, type Pairs, Question } from "./native.js"
+import { type Addon, type Cancel, type FetchRequest, type Loop, type Pairs, Question } from "./native.js"
 
 /** @internal */
-export const native = load()
+export const native = load<Addon>("@durable-streams/client", "durable-streams")
 
 /** What one handle answers the core with. Its owner keeps it: the table below does not. */
 export interface Source {

@@ -1,14 +1,15 @@
-// Finds the addon for this machine: the one built beside the sources, else the platform package.
-import type { Addon } from "./native.js"
+// Finds the addon for this machine: the one built beside the sources, else the platform package. `build.mjs` copies this
+// file into both packages, with the platforms there are binaries for.
+import { PLATFORMS } from "./platforms.js"
 
-/** Platforms there are packages for. */
-const PLATFORMS = ["linux-x64-gnu", "linux-x64-musl", "linux-arm64-gnu", "linux-arm64-musl", "darwin-x64", "darwin-arm64", "win32-x64-msvc"]
-
-/** Loads the addon. Its error names the package that is missing and what to do. */
-export function load(): Addon {
+/**
+ * Loads the addon of a package; `file` begins the names of its binaries. Its error names the package that is missing
+ * and what to do.
+ */
+export function load<Addon>(name: string, file: string): Addon {
   const tried: string[] = []
   for (const platform of candidates()) {
-    for (const path of [`../native/durable-streams.${platform}.node`, `@durable-streams/client-${platform}`]) {
+    for (const path of [`../native/${file}.${platform}.node`, `${name}-${platform}`]) {
       try {
         return require(path) as Addon
       } catch (error) {
@@ -16,7 +17,7 @@ export function load(): Addon {
       }
     }
   }
-  throw new Error(explain(tried))
+  throw new Error(explain(name, tried))
 }
 
 function candidates(): string[] {
@@ -38,14 +39,14 @@ function isMusl(): boolean {
   }
 }
 
-function explain(tried: string[]): string {
+function explain(name: string, tried: string[]): string {
   const [platform] = candidates()
   const isKnown = platform !== undefined && PLATFORMS.includes(platform)
   const advice = isKnown
-    ? `Install it with \`npm install @durable-streams/client-${platform}\`. If node_modules or the lock file came from ` +
+    ? `Install it with \`npm install ${name}-${platform}\`. If node_modules or the lock file came from ` +
       "another machine, or optional dependencies were left out (--omit=optional), install again on this one."
     : `There is no build for ${process.platform} ${process.arch}; there are builds for ${PLATFORMS.join(", ")}.`
-  return `@durable-streams/client cannot load its native part, package @durable-streams/client-${platform}.\n${advice}\nTried:\n${tried.join("\n")}`
+  return `${name} cannot load its native part, package ${name}-${platform}.\n${advice}\nTried:\n${tried.join("\n")}`
 }
 
 function firstLine(error: unknown): string {

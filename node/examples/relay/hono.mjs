@@ -1,4 +1,5 @@
 // The relay as a Hono application: GET /events/NAME.
+import { fileURLToPath } from "node:url"
 import { serve } from "@hono/node-server"
 import { Hono } from "hono"
 import { stream } from "hono/streaming"
@@ -35,7 +36,7 @@ export function listen(app, does) {
   })
 }
 
-if (process.argv[1] === new URL(import.meta.url).pathname) {
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const streams = await streamsUrl()
   listen(relay(streams), `relays ${streams}`)
 }

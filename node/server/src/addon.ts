@@ -1,5 +1,6 @@
 // The addon, once for the package.
 import { load } from "./load.js"
+import type { Addon } from "./native.js"
 
 /** @internal */
-export const native = load()
+export const native = load<Addon>("@durable-streams/server", "durable-streams-server")
