@@ -78,8 +78,8 @@ pub(crate) fn debootstrap() -> Outcome<()> {
     if found() { Ok(()) } else { Err("debootstrap is missing; install it with your system's package manager".into()) }
 }
 
-/// Makes sure Ruby is there with what an extension needs to be built: its headers, and libclang,
-/// which reads them.
+/// Makes sure Ruby is there with what an extension needs to be built (its headers, and libclang,
+/// which reads them) and with what its tests need.
 pub(crate) fn ruby() -> Outcome<()> {
     const HEADER: &str = "exit File.exist?(File.join(RbConfig::CONFIG['rubyhdrdir'], 'ruby.h'))";
     let headers = || capture(command("ruby").args(["-rrbconfig", "-e", HEADER])).is_ok();
@@ -87,8 +87,10 @@ pub(crate) fn ruby() -> Outcome<()> {
     const LIBCLANG: &str =
         "ls /usr/lib/llvm-*/lib/libclang.so* /usr/lib/llvm-*/lib/libclang-[0-9]*.so* 2>/dev/null | grep -q .";
     let libclang = || capture(command("sh").args(["-c", LIBCLANG])).is_ok();
-    let found = || headers() && libclang();
-    for package in ["ruby", "ruby-dev", "libclang-dev"] {
+    let tests =
+        || capture(command("ruby").args(["-rminitest", "-rrspec/core", "-rrbs", "-ryard", "-e", "exit"])).is_ok();
+    let found = || headers() && libclang() && tests();
+    for package in ["ruby", "ruby-dev", "libclang-dev", "ruby-minitest", "ruby-rspec", "ruby-rbs", "yard"] {
         if found() {
             break;
         }
@@ -97,7 +99,8 @@ pub(crate) fn ruby() -> Outcome<()> {
     if found() {
         Ok(())
     } else {
-        Err("Ruby is missing; install Ruby 3.0 or newer with its headers, and libclang".into())
+        Err("Ruby is missing; install Ruby 3.0 or newer with its headers, libclang, Minitest, RSpec, RBS and YARD"
+            .into())
     }
 }
 

@@ -1,6 +1,8 @@
 # frozen_string_literal: true
 
-$LOAD_PATH.unshift(File.expand_path("../lib", __dir__)) unless ENV["DURABLE_STREAMS_INSTALLED"]
+# Where Ruby finds the gem: in this checkout, or, when it is said so, where it is installed.
+LIBRARY = ENV["DURABLE_STREAMS_INSTALLED"] ? [] : ["-I", File.expand_path("../lib", __dir__)]
+$LOAD_PATH.unshift(LIBRARY.last) unless LIBRARY.empty?
 
 require "minitest/autorun"
 require "timeout"

@@ -64,7 +64,7 @@ class ThreadsTest < StreamTest
     json_stream
     program = 'require "durable_streams"; DurableStreams.read(ARGV[0], live: :long_poll).to_a'
     output, input = IO.pipe
-    pid = Process.spawn("ruby", "-I", File.expand_path("../lib", __dir__), "-e", program, "#{@server.url}/s", err: input)
+    pid = Process.spawn("ruby", *LIBRARY, "-e", program, "#{@server.url}/s", err: input)
     input.close
     wait_for_readers(1)
     Process.kill("INT", pid)
@@ -204,7 +204,7 @@ class ThreadsTest < StreamTest
       sleep 0.01 until $stdin.gets
     PROGRAM
     input, output = IO.pipe
-    pid = Process.spawn("ruby", "-I", File.expand_path("../lib", __dir__), "-e", program, "#{@server.url}/s", in: input)
+    pid = Process.spawn("ruby", *LIBRARY, "-e", program, "#{@server.url}/s", in: input)
     wait_for_readers(1)
     output.puts
     Timeout.timeout(10) { Process.wait(pid) }

@@ -9,6 +9,7 @@ mod client;
 mod kotlin;
 mod node;
 mod python;
+mod ruby;
 mod server;
 mod swift;
 mod table;
@@ -27,6 +28,8 @@ pub(crate) enum Subject {
     Node,
     /// Our Kotlin client beside the Rust client it stands on.
     Kotlin,
+    /// Our gem beside Net::HTTP and JSON.
+    Ruby,
     /// Our Swift client beside the Rust client it stands on.
     Swift,
 }
@@ -60,6 +63,7 @@ pub(crate) fn run(subject: Subject, options: &Options) -> Outcome<()> {
         Subject::Python => python::run(options)?,
         Subject::Node => node::run(options)?,
         Subject::Kotlin => kotlin::run(options)?,
+        Subject::Ruby => ruby::run(options)?,
         Subject::Swift => swift::run(options)?,
     };
     println!("\n{table}");

@@ -132,7 +132,9 @@ module DurableStreams
   class ByteReader < Reader
     # @return [String] everything, as bytes
     def body
-      each_batch.map(&:data).join
+      chunks = []
+      each_batch { |chunk| chunks << chunk.data }
+      chunks.join
     end
 
     # @return [String] everything, as UTF-8
