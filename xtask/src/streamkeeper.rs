@@ -1,5 +1,5 @@
-//! Streamkeeper: the public server suite against the engine inside the Erlang VM, through the
-//! plug behind a web server in Elixir, and through a listener.
+//! Streamkeeper: the package of that name, and the public server suite against the engine inside
+//! the Erlang VM, through the plug behind a web server in Elixir, and through a listener.
 
 use std::{
     io::{BufRead, BufReader},
@@ -8,12 +8,20 @@ use std::{
 
 use crate::{
     conformance, elixir,
-    process::{Outcome, cannot_start},
+    process::{Outcome, cannot_start, root, run as run_command},
     tally::Tally,
 };
 
-/// Runs the suite twice. The package is built already.
+/// Tests the package and runs the suite twice. What the package depends on is built already.
 pub(crate) fn run() -> Outcome<Tally> {
+    let mut tests = elixir::mix("test");
+    tests.current_dir(root().join("bindings/elixir/streamkeeper")).env("DURABLE_STREAMS_PROFILE", "debug");
+    let mut tally = Tally::of("tests of the package streamkeeper", run_command(tests.arg("test")));
+    tally += suite()?;
+    Ok(tally)
+}
+
+fn suite() -> Outcome<Tally> {
     let mut vm = elixir::mix("test");
     vm.args(["run", "test/streamkeeper/serve.exs"]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut vm = Vm(vm.spawn().map_err(|error| cannot_start(&vm, &error))?);
