@@ -22,7 +22,10 @@ defmodule Mix.Tasks.Compile.DurableStreamsNif do
   defp cargo_build do
     manifest = Path.expand("native/Cargo.toml", __DIR__)
     target = System.get_env("CARGO_TARGET_DIR") || target_dir()
-    profile = System.get_env("DURABLE_STREAMS_PROFILE") || if(Mix.env() == :prod, do: "release", else: "debug")
+
+    profile =
+      System.get_env("DURABLE_STREAMS_PROFILE") || if(Mix.env() == :prod, do: "release", else: "debug")
+
     flags = if profile == "release", do: ["--release"], else: []
 
     arguments = ["build", "--quiet", "--manifest-path", manifest, "--target-dir", target | flags]
@@ -82,7 +85,10 @@ defmodule DurableStreams.MixProject do
       version: "0.1.0",
       elixir: "~> 1.14",
       description: "Durable Streams: client, exactly-once writer and embedded server over one Rust core",
-      package: [licenses: ["MIT", "Apache-2.0"], files: ~w(lib native/src native/Cargo.* mix.exs README.md LICENSE-*)],
+      package: [
+        licenses: ["MIT", "Apache-2.0"],
+        files: ~w(lib native/src native/Cargo.* mix.exs README.md LICENSE-*)
+      ],
       compilers: [:durable_streams_nif] ++ Mix.compilers(),
       elixirc_paths: elixirc_paths(Mix.env()),
       elixirc_options: [warnings_as_errors: Mix.env() == :test],
@@ -95,6 +101,6 @@ defmodule DurableStreams.MixProject do
     [mod: {DurableStreams.Application, []}, extra_applications: [:logger]]
   end
 
-  defp elixirc_paths(:test), do: ["lib", "test/support"]
+  defp elixirc_paths(:test), do: ["lib", "test/support", "adapter"]
   defp elixirc_paths(_), do: ["lib"]
 end

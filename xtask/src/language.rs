@@ -10,7 +10,7 @@ use clap::ValueEnum;
 
 use crate::{
     cargo::{self, Profile},
-    kotlin, node,
+    elixir, kotlin, node,
     process::Outcome,
     python, ruby, swift,
 };
@@ -36,6 +36,8 @@ pub(crate) enum Language {
     Swift,
     /// `bindings/ruby/adapter`.
     Ruby,
+    /// `bindings/elixir/adapter`.
+    Elixir,
 }
 
 impl Language {
@@ -53,6 +55,7 @@ impl Language {
             Self::Kotlin => kotlin::adapter(),
             Self::Swift => swift::adapter(),
             Self::Ruby => ruby::adapter(),
+            Self::Elixir => elixir::adapter(),
         }
     }
 }

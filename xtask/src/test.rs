@@ -5,7 +5,7 @@ use std::time::Instant;
 use clap::ValueEnum;
 
 use crate::{
-    cargo, conformance, conformance_client, crash, e2e, faults, interop, kotlin, lint, node,
+    cargo, conformance, conformance_client, crash, e2e, elixir, faults, interop, kotlin, lint, node,
     process::{Failure, Outcome},
     python, ruby, soak, swift,
     tally::Tally,
@@ -45,6 +45,8 @@ pub(crate) enum Part {
     Swift,
     /// The Ruby gem's tests; alone also the conformance kit.
     Ruby,
+    /// The Elixir package's tests; alone also the conformance kit.
+    Elixir,
 }
 
 /// Runs one part or all, prints a summary, and closes with the totals alone on a line.
@@ -85,5 +87,6 @@ fn execute(part: Part, alone: bool) -> Outcome<Tally> {
         Part::Kotlin => kotlin::run(alone),
         Part::Swift => swift::run(alone),
         Part::Ruby => ruby::run(alone),
+        Part::Elixir => elixir::run(alone),
     }
 }

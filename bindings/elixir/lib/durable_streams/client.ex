@@ -8,6 +8,8 @@ defmodule DurableStreams.Client do
       orders = DurableStreams.Client.stream(client, "/orders")
   """
 
+  alias DurableStreams.{Native, Request}
+
   @type headers :: Enumerable.t({atom() | String.t(), String.t() | (() -> String.t())})
 
   @type t :: %__MODULE__{
@@ -62,6 +64,7 @@ defmodule DurableStreams.Client do
       ])
 
     retry = Keyword.validate!(opts[:retry] || [], @retry_numbers)
+    check_retry!(retry)
 
     if Application.get_env(:durable_streams, :verify_ssl, true) != true do
       raise ArgumentError, "config :durable_streams, verify_ssl: certificates are always verified"
@@ -77,6 +80,16 @@ defmodule DurableStreams.Client do
       connect_timeout: opts[:connect_timeout],
       retry: retry
     }
+  end
+
+  defp check_retry!([]), do: :ok
+
+  # The core says what is wrong with the numbers; it is asked before a request needs them.
+  defp check_retry!(retry) do
+    handle = %{stream(%__MODULE__{base_url: "http://localhost", retry: retry}, "") | content_type: "text/plain"}
+
+    with {:error, %{detail: detail}} <- handle |> Request.settings() |> Native.check_settings(),
+         do: raise(ArgumentError, "retry: #{detail}")
   end
 
   @doc "A handle of the stream at `path` below the base URL. Nothing is sent."

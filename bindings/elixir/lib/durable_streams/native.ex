@@ -14,6 +14,7 @@ defmodule DurableStreams.Native do
     dispatch_here: 0,
     answer: 3,
     answer_failed: 3,
+    check_settings: 1,
     create: 3,
     append: 4,
     close_stream: 3,

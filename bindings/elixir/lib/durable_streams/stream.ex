@@ -394,10 +394,10 @@ defmodule DurableStreams.Stream do
     end
   end
 
-  @doc "As `consumer/2`, returning the enumerable itself."
-  @spec consumer!(t(), keyword()) :: Enumerable.t()
+  @doc "As `consumer/2`, but the enumerable itself, of bare batches; it raises `DurableStreams.Error`."
+  @spec consumer!(t(), keyword()) :: Enumerable.t(batch())
   def consumer!(%__MODULE__{} = stream, opts \\ []),
-    do: stream |> Batches.read(opts, :off) |> Error.bang() |> Batches.stream()
+    do: stream |> Batches.read(opts, :off) |> Error.bang() |> Batches.stream(:auto, &Error.bang/1)
 
   @doc """
   Reads one unit; options as for `consumer/2`. With `live: :long_poll` or `:sse` it waits for data,

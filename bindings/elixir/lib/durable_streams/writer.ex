@@ -133,14 +133,21 @@ defmodule DurableStreams.Writer do
   stored later.
   """
   @spec append_sync(t(), message(), timeout()) :: {:ok, AppendResult.t()} | {:error, term()}
-  def append_sync(writer, message, timeout \\ 30_000) do
+  def append_sync(writer, message, timeout \\ 30_000),
+    do: writer |> do_append_sync(message, timeout) |> Error.plain()
+
+  @doc "As `append_sync/3`, raising `DurableStreams.Error`."
+  @spec append_sync!(t(), message(), timeout()) :: AppendResult.t()
+  def append_sync!(writer, message, timeout \\ 30_000),
+    do: writer |> do_append_sync(message, timeout) |> Error.bang()
+
+  defp do_append_sync(writer, message, timeout) do
     on_node(writer, :append_sync, [message, timeout], fn _pid, producer ->
       with {:ok, text} <- text(message),
            {:ok, stored} <- call(&Native.producer_append_sync(&1, producer, text), timeout) do
         {:ok, result(stored)}
       end
     end)
-    |> Error.plain()
   end
 
   defp text(message) when is_binary(message), do: {:ok, message}
@@ -161,14 +168,19 @@ defmodule DurableStreams.Writer do
   Errors: the first failure since the last flush that told one; `:timeout`; `:closed`.
   """
   @spec flush(t(), timeout()) :: :ok | {:error, term()}
-  def flush(writer, timeout \\ 30_000) do
+  def flush(writer, timeout \\ 30_000), do: writer |> do_flush(timeout) |> Error.plain()
+
+  @doc "As `flush/2`, raising `DurableStreams.Error`."
+  @spec flush!(t(), timeout()) :: :ok
+  def flush!(writer, timeout \\ 30_000), do: writer |> do_flush(timeout) |> Error.bang()
+
+  defp do_flush(writer, timeout) do
     on_node(writer, :flush, [timeout], fn pid, producer ->
       flushed = call(&Native.producer_flush(&1, producer), timeout)
       # Taken away in any case, so that the next flush starts anew.
       refused = GenServer.call(pid, :take_refusal, timeout)
       if flushed == :ok, do: refused, else: flushed
     end)
-    |> Error.plain()
   end
 
   @doc """
@@ -177,7 +189,13 @@ defmodule DurableStreams.Writer do
   Errors: those of `flush/2`.
   """
   @spec close(t(), timeout()) :: :ok | {:error, term()}
-  def close(writer, timeout \\ 30_000) do
+  def close(writer, timeout \\ 30_000), do: writer |> do_close(timeout) |> Error.plain()
+
+  @doc "As `close/2`, raising `DurableStreams.Error`."
+  @spec close!(t(), timeout()) :: :ok
+  def close!(writer, timeout \\ 30_000), do: writer |> do_close(timeout) |> Error.bang()
+
+  defp do_close(writer, timeout) do
     on_node(writer, :close, [timeout], fn pid, producer ->
       closed = call(&Native.producer_detach(&1, producer), timeout)
       refused = GenServer.call(pid, :take_refusal, timeout)
@@ -185,7 +203,6 @@ defmodule DurableStreams.Writer do
       GenServer.stop(pid, :normal, timeout)
       if closed == :ok, do: refused, else: closed
     end)
-    |> Error.plain()
   end
 
   @doc """
@@ -193,23 +210,35 @@ defmodule DurableStreams.Writer do
   stays until `close/2`.
   """
   @spec close_stream(t(), message() | nil, timeout()) :: {:ok, CloseResult.t()} | {:error, term()}
-  def close_stream(writer, last \\ nil, timeout \\ 30_000) do
+  def close_stream(writer, last \\ nil, timeout \\ 30_000),
+    do: writer |> do_close_stream(last, timeout) |> Error.plain()
+
+  @doc "As `close_stream/3`, raising `DurableStreams.Error`."
+  @spec close_stream!(t(), message() | nil, timeout()) :: CloseResult.t()
+  def close_stream!(writer, last \\ nil, timeout \\ 30_000),
+    do: writer |> do_close_stream(last, timeout) |> Error.bang()
+
+  defp do_close_stream(writer, last, timeout) do
     on_node(writer, :close_stream, [last, timeout], fn _pid, producer ->
       with {:ok, text} <- if(last == nil, do: {:ok, nil}, else: text(last)),
            {:ok, closed} <- call(&Native.producer_close_stream(&1, producer, text), timeout) do
         {:ok, struct(CloseResult, closed)}
       end
     end)
-    |> Error.plain()
   end
 
   @doc "Flushes and goes on in the next epoch, from sequence number 0."
   @spec restart(t(), timeout()) :: :ok | {:error, term()}
-  def restart(writer, timeout \\ 30_000) do
+  def restart(writer, timeout \\ 30_000), do: writer |> do_restart(timeout) |> Error.plain()
+
+  @doc "As `restart/2`, raising `DurableStreams.Error`."
+  @spec restart!(t(), timeout()) :: :ok
+  def restart!(writer, timeout \\ 30_000), do: writer |> do_restart(timeout) |> Error.bang()
+
+  defp do_restart(writer, timeout) do
     on_node(writer, :restart, [timeout], fn _pid, producer ->
       call(&Native.producer_restart(&1, producer), timeout)
     end)
-    |> Error.plain()
   end
 
   @doc "The epoch in use."
@@ -232,15 +261,21 @@ defmodule DurableStreams.Writer do
   @spec last_result(t()) :: AppendResult.t() | nil
   def last_result(writer), do: with(%{} = stored <- state!(writer).last, do: result(stored))
 
-  defp state!(writer) do
-    on_node(writer, :state!, [], fn _pid, producer -> Native.producer_state(producer) end)
-    |> Error.from_native()
-    |> Error.bang()
-  end
+  defp state!(writer), do: writer |> producer_state() |> Error.from_native() |> Error.bang()
+
+  defp producer_state(writer),
+    do: on_node(writer, :producer_state, [], fn _pid, producer -> Native.producer_state(producer) end)
 
   @doc false
   # Runs a function of this module where the writer lives.
-  def remote(function, writer, arguments), do: apply(__MODULE__, function, [writer | arguments])
+  def remote(:append, writer, [message]), do: append(writer, message)
+  def remote(:append_all, writer, [messages]), do: append_all(writer, messages)
+  def remote(:append_sync, writer, [message, timeout]), do: do_append_sync(writer, message, timeout)
+  def remote(:flush, writer, [timeout]), do: do_flush(writer, timeout)
+  def remote(:close, writer, [timeout]), do: do_close(writer, timeout)
+  def remote(:close_stream, writer, [last, timeout]), do: do_close_stream(writer, last, timeout)
+  def remote(:restart, writer, [timeout]), do: do_restart(writer, timeout)
+  def remote(:producer_state, writer, []), do: producer_state(writer)
 
   # Works on the writer's producer in the calling process; on the writer's node if it is another.
   defp on_node(writer, function, arguments, work) do

@@ -12,9 +12,9 @@ use durable_streams_bindings::{
     stream::{Batching, Stream},
 };
 use parking_lot::Mutex;
-use rustler::{NifResult, Term};
+use rustler::{Encoder, Env, NifResult, Term, types::atom};
 
-use crate::{options::Options, provider::Source};
+use crate::{error::details, options::Options, provider::Source};
 
 /// URLs to remember, at most; then all are forgotten. Each is asked about once more.
 const MOST_LEARNED: usize = 10_000;
@@ -92,6 +92,15 @@ impl Handle {
             learned.remove(self.stream.url());
         }
     }
+}
+
+/// Whether a handle's settings can be used: `:ok` or `{:error, details}`.
+#[rustler::nif]
+fn check_settings<'a>(env: Env<'a>, handle: Term<'a>) -> NifResult<Term<'a>> {
+    Ok(match Handle::new(handle)? {
+        Ok(_) => atom::ok().encode(env),
+        Err(error) => (atom::error(), details(env, &error)).encode(env),
+    })
 }
 
 fn learned(url: &str) -> Option<String> {
