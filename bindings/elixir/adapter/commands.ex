@@ -134,7 +134,7 @@ defmodule DurableStreams.Adapter.Commands do
   defp run("idempotent-append", command, session) do
     {writer, session} = kept(command, session)
 
-    keeping(session, fn ->
+    keeping(command, session, fn ->
       :ok = Writer.append(writer, command["data"])
       :ok = Writer.flush!(writer)
       last = Writer.last_result(writer)
@@ -181,7 +181,7 @@ defmodule DurableStreams.Adapter.Commands do
   defp run("idempotent-close", command, session) do
     {writer, session} = kept(command, session)
 
-    keeping(session, fn ->
+    keeping(command, session, fn ->
       closed = Writer.close_stream!(writer, command["data"])
       Outcome.success("idempotent-close", %{status: 200, finalOffset: closed.final_offset})
     end)
@@ -191,7 +191,7 @@ defmodule DurableStreams.Adapter.Commands do
     {writer, writers} = Map.pop(session.writers, key(command))
     session = %{session | writers: writers}
 
-    keeping(session, fn ->
+    keeping(command, session, fn ->
       if writer, do: :ok = Writer.close!(writer)
       Outcome.success("idempotent-detach", %{status: 200})
     end)
@@ -201,7 +201,7 @@ defmodule DurableStreams.Adapter.Commands do
   defp run("idempotent-restart", command, session) do
     {writer, session} = kept(command, session)
 
-    keeping(session, fn ->
+    keeping(command, session, fn ->
       :ok = Writer.restart!(writer)
       Outcome.success("idempotent-restart", %{status: 200, producerEpoch: Writer.epoch(writer)})
     end)
@@ -216,10 +216,10 @@ defmodule DurableStreams.Adapter.Commands do
     do: raise(Outcome.NotSupported, message: "there is no command #{inspect(kind)}")
 
   # A failure must not lose what the session has learned.
-  defp keeping(session, work) do
+  defp keeping(command, session, work) do
     {work.(), session}
   rescue
-    error -> {Outcome.failure("idempotent", error), session}
+    error -> {Outcome.failure(command["type"], error), session}
   end
 
   # An item of an array stays one message: JSON text travels inside an array.

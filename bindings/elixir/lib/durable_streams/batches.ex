@@ -41,30 +41,26 @@ defmodule DurableStreams.Batches do
   @doc "The enumerable; `wrap` makes an element of an outcome."
   def stream(read, decode \\ :auto, wrap \\ &Error.plain/1) do
     Stream.resource(
-      fn -> {open(read), false} end,
+      fn -> open(read) end,
       fn
         :halt -> {:halt, nil}
-        {{:error, _} = failed, _} -> {[wrap.(failed)], :halt}
-        {{:ok, reader}, was_up_to_date} -> pull(reader, decode, was_up_to_date, wrap)
+        {:error, _} = failed -> {[wrap.(failed)], :halt}
+        {:ok, reader} -> pull(reader, decode, wrap)
       end,
       fn
-        {{:ok, reader}, _} -> Native.reader_close(reader)
+        {:ok, reader} -> Native.reader_close(reader)
         _ -> :ok
       end
     )
   end
 
-  defp pull(reader, decode, was_up_to_date, wrap) do
+  defp pull(reader, decode, wrap) do
     case next(reader, decode) do
       {:ok, nil} ->
-        {:halt, {{:ok, reader}, true}}
+        {:halt, {:ok, reader}}
 
       {:ok, batch} ->
-        # A wait that brought nothing is no news.
-        wanted =
-          batch.data not in ["", "[]"] or batch.stream_closed or (batch.up_to_date and not was_up_to_date)
-
-        {if(wanted, do: [wrap.({:ok, batch})], else: []), {{:ok, reader}, batch.up_to_date}}
+        {[wrap.({:ok, batch})], {:ok, reader}}
 
       {:error, _} = failed ->
         Native.reader_close(reader)

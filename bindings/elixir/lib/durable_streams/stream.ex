@@ -378,7 +378,10 @@ defmodule DurableStreams.Stream do
   A batch of a JSON stream has `items`, decoded; one of any other stream has `items: nil`. Both have
   `data`, the bytes (of JSON: its text), and `offset`, from which a later read goes on. Nothing is
   sent before the first batch is wanted; halting (`Enum.take/2`, a raise, the end of the process)
-  ends the read at once. A live one goes on until the stream is closed.
+  ends the read at once. A live one goes on until the stream is closed; a wait that brought nothing
+  is an empty batch.
+
+  A number that no float of the VM can hold stands in `items` as its text.
 
     * `:offset` - where to start. Default: `"-1"`
     * `:live` - `t:live_mode/0`. Default: `:off`
@@ -464,7 +467,11 @@ defmodule DurableStreams.Stream do
   @spec enumerate(t(), keyword()) :: Enumerable.t(ReadChunk.t())
   def enumerate(%__MODULE__{} = stream, opts \\ []) do
     read = stream |> Batches.read(opts, :long_poll) |> Error.bang()
-    read |> Batches.stream(:never, &Error.bang/1) |> Stream.map(&chunk/1)
+
+    read
+    |> Batches.stream(:never, &Error.bang/1)
+    |> Stream.reject(&(&1.data == "" and not &1.stream_closed))
+    |> Stream.map(&chunk/1)
   end
 
   defp chunk(batch) do

@@ -1,5 +1,8 @@
 //! JSON text to terms, in one pass: objects become maps with binary keys, `null` becomes `nil`.
 //!
+//! Half a surrogate pair becomes the three bytes that strict UTF-8 refuses, and a number that the
+//! VM cannot hold its text: nothing is lost, and nothing that is valid JSON is refused.
+//!
 //! Long strings are parts of the text's binary; short ones are copied, so that keeping one
 //! message does not keep the whole batch.
 
@@ -211,9 +214,6 @@ impl<'b> Decoder<'_, 'b> {
         scratch.clear();
         let unescaped =
             text::unescape(rest, &mut scratch).map_err(|wrong| Invalid { at: start + wrong.at, what: wrong.what })?;
-        if unescaped.has_lone_surrogate {
-            return Err(self.wrong("half a surrogate pair in a string"));
-        }
         self.at += unescaped.length;
         let term = self.copy(&scratch);
         self.scratch = scratch;
@@ -241,8 +241,9 @@ impl<'b> Decoder<'_, 'b> {
                 // SAFETY: as above; the VM knows finite numbers only.
                 unsafe { enif_make_double(env, value) }
             }
-            Number::Float(_) => return Err(self.wrong("number out of range")),
-            Number::Large if length > MOST_DIGITS => return Err(self.wrong("number too long")),
+            // Nothing of the VM holds it: one odd number must not stop the reading of a stream.
+            Number::Float(_) => self.copy(text),
+            Number::Large if length > MOST_DIGITS => self.copy(text),
             Number::Large => {
                 BigInt::parse_bytes(text, 10).ok_or_else(|| self.wrong("invalid number"))?.encode(self.env).as_c_arg()
             }
