@@ -6,6 +6,8 @@ require "json"
 module Work
   MESSAGES = Integer(ENV.fetch("BENCH_MESSAGES", 1_000_000))
   MESSAGE_BYTES = 100
+  # Of the numbers of all messages.
+  SUM = MESSAGES * (MESSAGES - 1) / 2
   READ_BYTES = 256 << 20
   # Messages per request wherever a batch is built by hand; the producer's own limit is 1 MiB.
   BATCH = 1_000

@@ -88,7 +88,15 @@ module DurableStreams
     def note(fields)
       @next_offset, @cursor, @up_to_date, @status = fields.values_at(:next_offset, :cursor, :up_to_date, :status)
       @stream_closed ||= fields[:stream_closed]
+      warn_once(fields[:sse_given_up]) if fields[:sse_given_up]
       batch(fields)
+    end
+
+    def warn_once(reason)
+      return if @has_warned
+
+      @has_warned = true
+      DurableStreams.logger.warn("durable_streams: long-polls instead of server-sent events: #{reason}")
     end
 
     def batch(fields)

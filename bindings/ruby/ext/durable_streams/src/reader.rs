@@ -122,7 +122,8 @@ impl NativeReader {
             .set("cursor", batch.cursor)?
             .set("up_to_date", batch.up_to_date)?
             .set("stream_closed", batch.stream_closed)?
-            .set("status", batch.status)?;
+            .set("status", batch.status)?
+            .set("sse_given_up", this.0.sse_given_up())?;
         Ok(Some(fields.done()))
     }
 }

@@ -24,6 +24,8 @@ const MAX_TRAIL: usize = 256;
 const MAX_KEYS: usize = 2048;
 /// Values of the pairs that go into a hash in one call: as many as its first form holds.
 const PAIRS: usize = 16;
+/// Elements that go into an array in one call.
+const ELEMENTS: usize = 32;
 
 /// Messages of a batch, as a Ruby array; and the place of the rest, if there is one.
 pub(crate) type Part = (VALUE, Option<usize>);
@@ -77,6 +79,13 @@ struct Decoder<'d> {
     /// Which of them is expected next.
     step: usize,
     keys: HashMap<&'d [u8], VALUE>,
+}
+
+/// Elements on their way into an array.
+struct Elements {
+    array: VALUE,
+    values: [VALUE; ELEMENTS],
+    count: usize,
 }
 
 /// Pairs on their way into a hash.
@@ -152,12 +161,13 @@ impl<'d> Decoder<'d> {
     /// Adds elements to an array, this many at most; says whether the array is over.
     fn elements(&mut self, array: VALUE, most: usize) -> Result<bool, Wrong> {
         let is_batch = self.depth == 0;
+        let mut elements = Elements { array, values: [0; ELEMENTS], count: 0 };
         for _ in 0..most {
             if is_batch {
                 self.step = 0;
             }
             let value = self.value()?;
-            push(array, value);
+            elements.add(value);
             self.skip_space();
             match self.peek() {
                 Some(b',') => {
@@ -166,11 +176,13 @@ impl<'d> Decoder<'d> {
                 }
                 Some(b']') => {
                     self.at += 1;
+                    elements.flush();
                     return Ok(true);
                 }
                 _ => return Err(self.wrong("expected ',' or ']'")),
             }
         }
+        elements.flush();
         Ok(false)
     }
 
@@ -316,6 +328,24 @@ impl<'d> Decoder<'d> {
     }
 }
 
+impl Elements {
+    fn add(&mut self, value: VALUE) {
+        if self.count == ELEMENTS {
+            self.flush();
+        }
+        if let Some(place) = self.values.get_mut(self.count) {
+            *place = value;
+            self.count += 1;
+        }
+    }
+
+    fn flush(&mut self) {
+        // SAFETY: as in `decode`; the first `count` values are objects of Ruby.
+        unsafe { rb_sys::rb_ary_cat(self.array, self.values.as_ptr(), self.count as std::ffi::c_long) };
+        self.count = 0;
+    }
+}
+
 impl Pairs {
     fn new() -> Self {
         // SAFETY: as in `decode`.
@@ -351,8 +381,15 @@ fn push(array: VALUE, value: VALUE) {
 }
 
 fn string(text: &[u8]) -> VALUE {
-    // SAFETY: as in `decode`; the bytes are copied.
-    unsafe { rb_sys::rb_utf8_str_new(text.as_ptr().cast(), text.len() as std::ffi::c_long) }
+    const SHIFT: u32 = rb_sys::ruby_encoding_consts::RUBY_ENCODING_SHIFT as u32;
+    // SAFETY: as in `decode`; the bytes are copied. The encoding's bits of a new string are 0;
+    // writing them is what `RB_ENCODING_SET_INLINED` of Ruby's headers does, and spares the
+    // checks of `rb_utf8_str_new`.
+    unsafe {
+        let string = rb_sys::rb_str_new(text.as_ptr().cast(), text.len() as std::ffi::c_long);
+        (*(string as *mut rb_sys::RBasic)).flags |= (rb_sys::rb_utf8_encindex() as VALUE) << SHIFT;
+        string
+    }
 }
 
 fn interned(text: &[u8]) -> VALUE {
