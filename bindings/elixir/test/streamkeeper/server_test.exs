@@ -56,6 +56,7 @@ defmodule DurableStreams.Streamkeeper.ServerTest do
     assert {:ok, _} = DurableStreams.append(id, "x")
   end
 
+  @tag :capture_log
   test "one that shares an engine ends with it, for its supervisor to start it on the next", %{test: test} do
     Process.flag(:trap_exit, true)
     start_supervised!({Storage, name: :"#{test}"})
