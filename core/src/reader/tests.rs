@@ -342,7 +342,8 @@ async fn a_refused_reader_does_not_open() {
 
 #[tokio::test(start_paused = true)]
 async fn a_read_gives_sse_up_as_its_caller_says_and_tells_why() {
-    let short = || events().body(b"event: control\ndata:{\"streamNextOffset\":\"1\",\"upToDate\":true}\n\n");
+    let control = "event: control\ndata:{\"streamNextOffset\":\"1\",\"upToDate\":true}\n\n";
+    let short = || events().body(control.as_bytes());
     let script =
         Scripted::new().reply(text("1", "a").up_to_date()).reply(short()).reply(text("2", "b").up_to_date().closed());
     let rule = SseFallback { max_short_connections: 1, ..SseFallback::DEFAULT };
