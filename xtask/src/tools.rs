@@ -104,6 +104,16 @@ pub(crate) fn ruby() -> Outcome<()> {
     }
 }
 
+/// Makes sure Elixir is there, with Mix and ExUnit.
+pub(crate) fn elixir() -> Outcome<()> {
+    let found = || command("mix").arg("--version").output().is_ok_and(|output| output.status.success());
+    if found() {
+        return Ok(());
+    }
+    install_with_apt("elixir");
+    if found() { Ok(()) } else { Err("Elixir is missing; install Elixir 1.14 or newer with Mix".into()) }
+}
+
 /// Best effort: without apt, or without the right to use it, the caller's check says what to do.
 /// Another installation under way is waited for.
 fn install_with_apt(package: &str) {
