@@ -36,6 +36,7 @@ pub(crate) fn run(alone: bool) -> Outcome<Tally> {
     tally += Tally::of("specs with the installed gem", run_command(&mut installed.rspec()));
     build(Profile::Dev)?;
     let folder = root().join("bindings/ruby");
+    tally += Tally::of("the gem with the extension inside", native(&folder));
     tally += Tally::of("signatures", run_command(command("ruby").arg("test/signatures.rb").current_dir(&folder)));
     tally += Tally::of("documentation", documented(&folder));
     if alone {
@@ -107,15 +108,23 @@ impl Installed {
 
 /// Builds the gem in a copy of what git knows, and installs it, which builds the extension.
 fn install() -> Outcome<Installed> {
-    let folder = peers().join("ruby");
-    let (copy, home, gem) = (folder.join("copy"), folder.join("home"), folder.join("durable_streams.gem"));
-    for old in [&copy, &home] {
-        let _ = std::fs::remove_dir_all(old);
-    }
+    let copy = peers().join("ruby/copy");
+    let _ = std::fs::remove_dir_all(&copy);
     copy_known_files(&copy)?;
-    let mut build = command("gem");
-    build.args(["build", "durable_streams.gemspec", "--output"]).arg(&gem);
-    run_command(build.current_dir(copy.join("bindings/ruby")))?;
+    gem("sources", command("gem").current_dir(copy.join("bindings/ruby")))
+}
+
+/// Builds the gem with the checkout's extension inside, installs it and looks whether it works.
+fn native(folder: &Path) -> Outcome<()> {
+    let installed = gem("native", command("gem").current_dir(folder).env("NATIVE", "1"))?;
+    run_command(&mut installed.ruby("test/package_test.rb"))
+}
+
+/// Builds a gem and installs it into a new home.
+fn gem(name: &str, build: &mut Command) -> Outcome<Installed> {
+    let (gem, home) = (peers().join(format!("ruby/{name}.gem")), peers().join("ruby").join(name));
+    let _ = std::fs::remove_dir_all(&home);
+    run_command(build.args(["build", "durable_streams.gemspec", "--output"]).arg(&gem))?;
     let mut install = without_our_package(command("gem"));
     install.args(["install", "--local", "--no-document", "--install-dir"]).arg(&home).arg(&gem);
     install.env("CARGO_TARGET_DIR", root().join("target")).env("DURABLE_STREAMS_PROFILE", "dev");

@@ -40,6 +40,7 @@ File.write("Makefile", <<~MAKEFILE)
   install: all
   \tmkdir -p "$(DESTDIR)#{folder}"
   \tcp "#{built}" "$(DESTDIR)#{folder}/durable_streams_ruby.#{extension}"
+  \t-strip -S "$(DESTDIR)#{folder}/durable_streams_ruby.#{extension}"
   \t#{tidy}
 
   clean:
