@@ -21,11 +21,13 @@ defmodule DurableStreams.Adapter.Read do
       streamClosed: false
     }
 
-    deadline = System.monotonic_time(:millisecond) + (command["timeoutMs"] || @timeout)
     parent = self()
-    {pid, monitor} = spawn_monitor(fn -> send(parent, {self(), batches(stream, command, parent)}) end)
-    collected = collect(pid, monitor, command, deadline, collected)
+    {pid, monitor} = spawn_monitor(fn -> send(parent, {self(), batches(stream, command, collected, parent)}) end)
+    timer = Process.send_after(self(), {pid, :out_of_time}, command["timeoutMs"] || @timeout)
+    collected = wait(pid, monitor, collected)
+    Process.cancel_timer(timer)
     Process.demonitor(monitor, [:flush])
+    forget(pid)
     fields = Map.update!(collected, :chunks, &Enum.reverse/1)
     Outcome.success("read", Map.merge(fields, Dynamic.fields(sent)))
   end
@@ -46,7 +48,7 @@ defmodule DurableStreams.Adapter.Read do
     error -> {:error, error}
   end
 
-  defp batches(stream, command, parent) do
+  defp batches(stream, command, collected, parent) do
     stream
     |> Stream.consumer!(
       offset: command["offset"],
@@ -54,58 +56,47 @@ defmodule DurableStreams.Adapter.Read do
       cursor: command["cursor"],
       if_none_match: command["ifNoneMatch"]
     )
-    |> Enum.each(&send(parent, {self(), {:batch, &1}}))
-
-    :finished
+    |> Enum.reduce_while(collected, fn batch, collected ->
+      collected = add(batch, collected)
+      send(parent, {self(), {:so_far, collected}})
+      if enough?(batch, collected, command), do: {:halt, collected}, else: {:cont, collected}
+    end)
+    |> then(&{:finished, &1})
   rescue
     error -> {:failed, error}
+  end
+
+  defp enough?(batch, collected, command) do
+    length(collected.chunks) >= (command["maxChunks"] || @max_chunks) or batch.stream_closed or
+      (command["waitForUpToDate"] == true and batch.up_to_date)
   end
 
   defp live("long-poll"), do: :long_poll
   defp live("sse"), do: :sse
   defp live(other), do: other
 
-  defp collect(pid, monitor, command, deadline, collected) do
+  defp wait(pid, monitor, collected) do
     receive do
-      {^pid, {:batch, batch}} ->
-        collected = add(batch, collected)
-        most = command["maxChunks"] || @max_chunks
-        caught_up = command["waitForUpToDate"] == true and batch.up_to_date
-
-        if length(collected.chunks) >= most or caught_up or batch.stream_closed do
-          stop(pid, monitor)
-          collected
-        else
-          collect(pid, monitor, command, deadline, collected)
-        end
-
-      {^pid, :finished} ->
-        collected
-
-      {^pid, {:failed, error}} ->
-        raise error
-
-      {:DOWN, ^monitor, :process, _pid, reason} ->
-        raise "a read ended with #{inspect(reason)}"
-    after
-      max(deadline - System.monotonic_time(:millisecond), 0) ->
-        stop(pid, monitor)
-        collected
+      {^pid, {:so_far, collected}} -> wait(pid, monitor, collected)
+      {^pid, {:finished, collected}} -> collected
+      {^pid, {:failed, error}} -> raise error
+      {^pid, :out_of_time} -> stop(pid, monitor, collected)
+      {:DOWN, ^monitor, :process, _pid, reason} -> raise "a read ended with #{inspect(reason)}"
     end
   end
 
-  # Waits for the process to be gone, and forgets what it sent meanwhile.
-  defp stop(pid, monitor) do
+  # Waits for the process to be gone.
+  defp stop(pid, monitor, collected) do
     Process.exit(pid, :kill)
 
     receive do
-      {:DOWN, ^monitor, :process, _pid, _reason} -> flush(pid)
+      {:DOWN, ^monitor, :process, _pid, _reason} -> collected
     end
   end
 
-  defp flush(pid) do
+  defp forget(pid) do
     receive do
-      {^pid, _} -> flush(pid)
+      {^pid, _} -> forget(pid)
     after
       0 -> :ok
     end
