@@ -19,12 +19,14 @@ mod error;
 mod piece;
 mod producer;
 mod provider;
+mod quick;
 mod reader;
 mod rules;
 #[cfg(feature = "server")]
 mod server;
 mod settings;
 mod stream;
+mod taking;
 mod transport;
 
 #[cfg(feature = "server")]

@@ -3,6 +3,9 @@
 
 use std::sync::Arc;
 
+use bytes::BytesMut;
+use durable_streams_bindings::Bytes;
+
 use crate::{
     call::{FfiCancel, run},
     error::CoreError,
@@ -14,7 +17,7 @@ use crate::{
 pub struct FfiBytes {
     address: u64,
     /// Keeps the memory; its bytes are left alone.
-    bytes: Vec<u8>,
+    bytes: BytesMut,
 }
 
 /// A batch with its bytes in place.
@@ -53,7 +56,9 @@ impl FfiBytes {
 }
 
 impl FfiBytes {
-    fn new(mut bytes: Vec<u8>) -> Arc<Self> {
+    fn new(bytes: Bytes) -> Arc<Self> {
+        // Nobody else has a batch that was handed out: there is nothing to copy.
+        let mut bytes = bytes.try_into_mut().unwrap_or_else(|shared| shared.as_ref().into());
         // Taken once, from the only reference there ever is.
         let address = bytes.as_mut_ptr().expose_provenance() as u64;
         Arc::new(Self { address, bytes })
@@ -68,7 +73,7 @@ impl FfiReader {
         let inner = self.inner.clone();
         let batch = run(cancel, async move { inner.next().await }).await?;
         Ok(batch.map(|batch| Piece {
-            bytes: FfiBytes::new(batch.data.into()),
+            bytes: FfiBytes::new(batch.data),
             is_json: batch.is_json,
             is_empty: batch.is_empty,
             next_offset: batch.next_offset.to_query_value().to_owned(),

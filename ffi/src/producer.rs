@@ -14,6 +14,7 @@ use crate::{
     error::{CoreError, ErrorDetails},
     settings::{NameValue, RetrySettings, tuples},
     stream::FfiStream,
+    taking::Full,
 };
 
 /// Is told of every batch that is given up. It must not block.
@@ -82,7 +83,9 @@ pub struct Acknowledgement {
 /// A producer.
 #[derive(Debug, uniffi::Object)]
 pub struct FfiProducer {
-    inner: producer::Producer,
+    pub(crate) inner: producer::Producer,
+    /// Who has yet to wait for room.
+    pub(crate) full: Full,
 }
 
 /// The receipt of a message.
@@ -97,7 +100,8 @@ impl FfiProducer {
     /// Errors: `INVALID_ARGUMENT` naming the setting.
     #[uniffi::constructor]
     pub fn new(stream: Arc<FfiStream>, settings: ProducerSettings) -> Result<Arc<Self>, CoreError> {
-        Ok(Arc::new(Self { inner: producer::Producer::open(&stream.inner, settings.into())? }))
+        let inner = producer::Producer::open(&stream.inner, settings.into())?;
+        Ok(Arc::new(Self { inner, full: Full::default() }))
     }
 
     /// Takes a message, at once and in the order of the calls. With a receipt the queue is

@@ -1455,6 +1455,23 @@ public protocol FfiProducerProtocol: AnyObject, Sendable {
      */
     func restart(cancel: FfiCancel?) async throws
 
+    /**
+     * Where this object is, for `durable_streams_append`. Valid as long as the object lives.
+     */
+    func address()  -> UInt64
+
+    /**
+     * Waits until there is room again.
+     * Errors: why the message that filled the queue was given up.
+     */
+    func room(cancel: FfiCancel?) async throws
+
+    /**
+     * Takes a message as `append` does, and says whether there is room for more. If not, and
+     * the caller said that it waits, it calls `room` once.
+     */
+    func take(message: Data, waits: Bool) throws  -> Bool
+
 }
 /**
  * A producer.
@@ -1749,6 +1766,55 @@ open func restart(cancel: FfiCancel?)async throws   {
             liftFunc: { $0 },
             errorHandler: FfiConverterTypeCoreError_lift
         )
+}
+
+    /**
+     * Where this object is, for `durable_streams_append`. Valid as long as the object lives.
+     */
+open func address() -> UInt64  {
+    return try!  FfiConverterUInt64.lift(try! rustCall() {
+        uniffiCallStatus in
+    uniffi_durable_streams_ffi_fn_method_ffiproducer_address(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+
+    /**
+     * Waits until there is room again.
+     * Errors: why the message that filled the queue was given up.
+     */
+open func room(cancel: FfiCancel?)async throws   {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_durable_streams_ffi_fn_method_ffiproducer_room(
+                        self.uniffiCloneHandle(),FfiConverterOptionTypeFfiCancel.lower(cancel)
+                )
+            },
+            pollFunc: ffi_durable_streams_ffi_rust_future_poll_void,
+            completeFunc: ffi_durable_streams_ffi_rust_future_complete_void,
+            freeFunc: ffi_durable_streams_ffi_rust_future_free_void,
+            liftFunc: { $0 },
+            errorHandler: FfiConverterTypeCoreError_lift
+        )
+}
+
+    /**
+     * Takes a message as `append` does, and says whether there is room for more. If not, and
+     * the caller said that it waits, it calls `room` once.
+     */
+open func take(message: Data, waits: Bool)throws  -> Bool  {
+    return try  FfiConverterBool.lift(try rustCallWithError(FfiConverterTypeCoreError_lift) {
+        uniffiCallStatus in
+        FfiConverterByRefBytes.lower(message) { messageFb in
+    uniffi_durable_streams_ffi_fn_method_ffiproducer_take(
+            self.uniffiCloneHandle(),
+        messageFb,
+        FfiConverterBool.lower(waits),uniffiCallStatus
+    )
+        }
+})
 }
 
 
@@ -7843,6 +7909,15 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_durable_streams_ffi_checksum_method_ffiproducer_restart() != 29578) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_durable_streams_ffi_checksum_method_ffiproducer_address() != 23085) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_durable_streams_ffi_checksum_method_ffiproducer_room() != 21367) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_durable_streams_ffi_checksum_method_ffiproducer_take() != 52387) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_durable_streams_ffi_checksum_method_ffireceipt_acknowledged() != 10404) {

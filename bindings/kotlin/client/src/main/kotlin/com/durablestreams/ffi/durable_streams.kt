@@ -848,6 +848,12 @@ internal object IntegrityCheckingUniffiLib {
     ): Int
     external fun uniffi_durable_streams_ffi_checksum_method_ffiproducer_restart(
     ): Int
+    external fun uniffi_durable_streams_ffi_checksum_method_ffiproducer_address(
+    ): Int
+    external fun uniffi_durable_streams_ffi_checksum_method_ffiproducer_room(
+    ): Int
+    external fun uniffi_durable_streams_ffi_checksum_method_ffiproducer_take(
+    ): Int
     external fun uniffi_durable_streams_ffi_checksum_method_ffireceipt_acknowledged(
     ): Int
     external fun uniffi_durable_streams_ffi_checksum_method_ffireceipt_room(
@@ -997,6 +1003,12 @@ internal object UniffiLib {
     ): Long
     external fun uniffi_durable_streams_ffi_fn_method_ffiproducer_restart(`ptr`: Long,`cancel`: RustBuffer.ByValue,
     ): Long
+    external fun uniffi_durable_streams_ffi_fn_method_ffiproducer_address(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
+    ): Long
+    external fun uniffi_durable_streams_ffi_fn_method_ffiproducer_room(`ptr`: Long,`cancel`: RustBuffer.ByValue,
+    ): Long
+    external fun uniffi_durable_streams_ffi_fn_method_ffiproducer_take(`ptr`: Long,`message`: ForeignBytes.ByValue,`waits`: Byte,uniffi_out_err: UniffiRustCallStatus,
+    ): Byte
     external fun uniffi_durable_streams_ffi_fn_clone_ffireceipt(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
     ): Long
     external fun uniffi_durable_streams_ffi_fn_free_ffireceipt(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
@@ -1297,6 +1309,15 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_durable_streams_ffi_checksum_method_ffiproducer_restart() and 0xFFFF) != 29578) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_durable_streams_ffi_checksum_method_ffiproducer_address() and 0xFFFF) != 23085) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_durable_streams_ffi_checksum_method_ffiproducer_room() and 0xFFFF) != 21367) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_durable_streams_ffi_checksum_method_ffiproducer_take() and 0xFFFF) != 52387) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_durable_streams_ffi_checksum_method_ffireceipt_acknowledged() and 0xFFFF) != 10404) {
@@ -3347,6 +3368,23 @@ public interface FfiProducerInterface {
      */
     suspend fun `restart`(`cancel`: FfiCancel?)
 
+    /**
+     * Where this object is, for `durable_streams_append`. Valid as long as the object lives.
+     */
+    fun `address`(): kotlin.ULong
+
+    /**
+     * Waits until there is room again.
+     * Errors: why the message that filled the queue was given up.
+     */
+    suspend fun `room`(`cancel`: FfiCancel?)
+
+    /**
+     * Takes a message as `append` does, and says whether there is room for more. If not, and
+     * the caller said that it waits, it calls `room` once.
+     */
+    fun `take`(`message`: java.nio.ByteBuffer, `waits`: kotlin.Boolean): kotlin.Boolean
+
     companion object
 }
 
@@ -3760,6 +3798,69 @@ open class FfiProducer: Disposable, AutoCloseable, FfiProducerInterface
         CoreException.ErrorHandler,
     )
     }
+
+
+    /**
+     * Where this object is, for `durable_streams_append`. Valid as long as the object lives.
+     */override fun `address`(): kotlin.ULong {
+            return FfiConverterULong.lift(
+    callWithHandle {
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_durable_streams_ffi_fn_method_ffiproducer_address(
+        it,
+        _status)
+}
+    }
+    )
+    }
+
+
+
+    /**
+     * Waits until there is room again.
+     * Errors: why the message that filled the queue was given up.
+     */
+    @Throws(CoreException::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `room`(`cancel`: FfiCancel?) {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_durable_streams_ffi_fn_method_ffiproducer_room(
+                uniffiHandle,
+
+        FfiConverterOptionalTypeFfiCancel.lower(`cancel`),
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_durable_streams_ffi_rust_future_poll_void(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_durable_streams_ffi_rust_future_complete_void(future, continuation) },
+        { future -> UniffiLib.ffi_durable_streams_ffi_rust_future_free_void(future) },
+        // lift function
+        { },
+
+        // Error FFI converter
+        CoreException.ErrorHandler,
+    )
+    }
+
+
+    /**
+     * Takes a message as `append` does, and says whether there is room for more. If not, and
+     * the caller said that it waits, it calls `room` once.
+     */
+    @Throws(CoreException::class)override fun `take`(`message`: java.nio.ByteBuffer, `waits`: kotlin.Boolean): kotlin.Boolean {
+            return FfiConverterBoolean.lift(
+    callWithHandle {
+    uniffiRustCallWithError(CoreException) { _status ->
+    UniffiLib.uniffi_durable_streams_ffi_fn_method_ffiproducer_take(
+        it,
+
+        FfiConverterByRefBytes.lower(`message`),
+        FfiConverterBoolean.lower(`waits`),_status)
+}
+    }
+    )
+    }
+
 
 
 
