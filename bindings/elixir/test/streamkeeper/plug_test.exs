@@ -66,6 +66,8 @@ defmodule DurableStreams.Streamkeeper.PlugTest do
       PlugAdapter.conn("GET", "/shop/v1/stream/a", script_name: ["shop"], path_info: ["v1", "stream", "a"])
 
     assert Streams.call(nested, options).status == 200
+    rewritten = PlugAdapter.conn("GET", "/old/a", path_info: ["v1", "stream", "a"])
+    assert Streams.call(rewritten, options).status == 200
     assert_raise ArgumentError, fn -> Streams.init(mount: "/v1") end
   end
 

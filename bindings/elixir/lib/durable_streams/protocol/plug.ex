@@ -24,7 +24,8 @@ defmodule DurableStreams.Protocol.Plug do
   ## Request bodies
 
   A body can be read once. `Plug.Parsers`, which Phoenix has in its endpoint, reads JSON bodies, so
-  that an append of JSON comes too late. Mount before it, in the endpoint:
+  that an append of JSON comes too late; and `Plug.Head` turns HEAD into GET. Mount before both, in
+  the endpoint:
 
       plug DurableStreams.Protocol.Plug, at: "/v1/stream"
       plug Plug.Parsers, ...
@@ -57,25 +58,25 @@ defmodule DurableStreams.Protocol.Plug do
 
   @doc "Answers a request, or passes it on when it is outside of `:at`."
   @spec call(conn, map()) :: conn when conn: map()
-  def call(conn, %{at: nil} = options), do: serve(conn, mount(conn.script_name), options)
+  def call(conn, %{at: nil} = options), do: serve(conn, mount(conn.script_name), conn.path_info, options)
 
   def call(conn, %{at: at} = options) do
     if List.starts_with?(conn.path_info, at),
-      do: serve(conn, mount(conn.script_name ++ at), options),
+      do: serve(conn, mount(conn.script_name ++ at), Enum.drop(conn.path_info, length(at)), options),
       else: conn
   end
 
   defp mount([]), do: ""
   defp mount(segments), do: "/" <> Enum.join(segments, "/")
 
-  defp serve(conn, mount, options) do
+  defp serve(conn, mount, below, options) do
     engine = Storage.engine(options.storage)
     {body, conn} = read_body(conn, engine, options)
 
     request = %{
       method: conn.method,
       mount: mount,
-      target: target(conn, mount),
+      target: target(conn, mount, below),
       headers: headers(conn),
       body: body,
       peer: peer(conn),
@@ -89,10 +90,11 @@ defmodule DurableStreams.Protocol.Plug do
     end
   end
 
-  # The path as the client spelled it: splitting and joining would lose empty segments.
-  defp target(conn, mount) do
+  # The path as the client spelled it: splitting and joining would lose empty segments. Unless a
+  # plug before has routed the request elsewhere.
+  defp target(conn, mount, below) do
     path = conn.request_path
-    path = if String.starts_with?(path, mount), do: path, else: mount <> "/" <> Enum.join(conn.path_info, "/")
+    path = if String.starts_with?(path, mount), do: path, else: mount <> "/" <> Enum.join(below, "/")
     if conn.query_string == "", do: path, else: path <> "?" <> conn.query_string
   end
 
@@ -159,7 +161,7 @@ defmodule DurableStreams.Protocol.Plug do
     try do
       stream(conn, rest)
     after
-      # Also when the server ends this process while it waits: the read must not go on.
+      # At once, not when this process's memory is collected.
       Native.keeper_let_go(rest)
     end
   end
