@@ -1,5 +1,6 @@
-//! Kotlin and Java: the jar with the native library in it, its tests, and the conformance
-//! adapter. Maven builds; the native library comes from `ffi/`, through `.peers/kotlin`.
+//! Kotlin and Java: the jar with the native library in it, its tests, the examples as a project
+//! of their own, and the conformance adapter. Maven builds; the native library comes from `ffi/`,
+//! through `.peers/kotlin`.
 
 use std::{
     env::consts,
@@ -14,7 +15,7 @@ use serde_json::Value;
 
 use crate::{
     cargo::{Profile, cargo},
-    conformance_client,
+    conformance_client, generate,
     language::{Adapter, Language},
     process::{Outcome, cannot_start, capture, command, peers, root, run as run_command},
     tally::Tally,
@@ -25,11 +26,14 @@ const OLDEST: u32 = 17;
 /// Makes Java leave out the slow compiler.
 const QUICK_COMPILER: &str = "-XX:TieredStopAtLevel=1";
 
-/// Builds the jar and runs its tests; `alone` also runs the conformance kit, which is
-/// otherwise a part of its own.
+/// Compares the generated sources, builds the jar and runs its tests, then the examples with the
+/// packages as they are deployed; `alone` also runs the conformance kit, which is otherwise a
+/// part of its own.
 pub(crate) fn run(alone: bool) -> Outcome<Tally> {
     lay_native_library(Profile::Dev)?;
-    let mut tally = tests()?;
+    let mut tally = generate::generate(generate::Options::CHECK)?;
+    tally += tests(maven().args(["deploy", &format!("-DaltDeploymentRepository=peers::{}", repository()?)]))?;
+    tally += examples()?;
     if alone {
         tally += conformance_client::run(&conformance_client::Options::of(Language::Kotlin), None)?;
     }
@@ -69,12 +73,40 @@ fn java_arguments(class: &str) -> Vec<OsString> {
     arguments
 }
 
-/// Maven on our project, once Java is known to be new enough.
+/// Maven on our project, with a cache of its own: what is tested comes from here and nowhere else.
 fn maven() -> Command {
     let mut maven = command(if cfg!(windows) { "mvn.cmd" } else { "mvn" });
     maven.args(["--batch-mode", "--no-transfer-progress", "-Dstyle.color=never"]);
+    let mut cache = OsString::from("-Dmaven.repo.local=");
+    cache.push(cache_folder());
+    maven.arg(cache);
     maven.current_dir(root().join("bindings/kotlin"));
     maven
+}
+
+fn cache_folder() -> PathBuf {
+    peers().join("kotlin/m2")
+}
+
+/// Where the packages are deployed to, as Maven writes it; empty.
+fn repository() -> Outcome<String> {
+    let folder = peers().join("kotlin/repository");
+    remove(&folder)?;
+    Ok(format!("file://{}", folder.display()))
+}
+
+/// Builds and tests the examples, whose only knowledge of us is coordinates.
+fn examples() -> Outcome<Tally> {
+    // Maven never asks again for a version it has.
+    remove(&cache_folder().join("com/durablestreams"))?;
+    tests(maven().arg("verify").current_dir(root().join("bindings/kotlin/examples")))
+}
+
+fn remove(folder: &Path) -> Outcome<()> {
+    if !folder.exists() {
+        return Ok(());
+    }
+    std::fs::remove_dir_all(folder).map_err(|error| format!("cannot remove {}: {error}", folder.display()).into())
 }
 
 /// Builds `ffi/` and puts its library where the jar takes it from, under the name of this
@@ -146,11 +178,9 @@ fn check_java() -> Outcome<()> {
     Ok(())
 }
 
-/// Builds everything with its tests, shows what Maven prints, and counts.
-fn tests() -> Outcome<Tally> {
-    let mut verify = maven();
-    let mut child =
-        verify.arg("verify").stdout(Stdio::piped()).spawn().map_err(|error| cannot_start(&verify, &error))?;
+/// Runs Maven with tests, shows what it prints, and counts.
+fn tests(maven: &mut Command) -> Outcome<Tally> {
+    let mut child = maven.stdout(Stdio::piped()).spawn().map_err(|error| cannot_start(maven, &error))?;
     let mut tally = Tally::default();
     if let Some(stdout) = child.stdout.take() {
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
@@ -158,9 +188,9 @@ fn tests() -> Outcome<Tally> {
             count(&line, &mut tally);
         }
     }
-    let status = child.wait().map_err(|error| cannot_start(&verify, &error))?;
+    let status = child.wait().map_err(|error| cannot_start(maven, &error))?;
     if tally.failures.is_empty() && (!status.success() || tally.passed == 0) {
-        tally.failures.push(format!("mvn verify: ended with {status} after {} tests", tally.passed));
+        tally.failures.push(format!("mvn: ended with {status} after {} tests", tally.passed));
     }
     Ok(tally)
 }
@@ -177,7 +207,7 @@ fn count(line: &str, tally: &mut Tally) {
     let bad: usize = numbers.sum();
     tally.passed += all.saturating_sub(bad);
     if bad > 0 {
-        tally.failures.push(format!("mvn verify: {bad} tests failed or were skipped"));
+        tally.failures.push(format!("mvn: {bad} tests failed or were skipped"));
     }
 }
 
@@ -196,6 +226,6 @@ mod tests {
             count(line, &mut tally);
         }
         assert_eq!(tally.passed, 38);
-        assert_eq!(tally.failures, ["mvn verify: 4 tests failed or were skipped"]);
+        assert_eq!(tally.failures, ["mvn: 4 tests failed or were skipped"]);
     }
 }

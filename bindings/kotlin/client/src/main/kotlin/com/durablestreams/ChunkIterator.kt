@@ -24,6 +24,7 @@ class ChunkIterator internal constructor(private val reader: Reader) :
         return ready != null
     }
 
+    /** The next chunk; waits for it. Throws [NoSuchElementException] when the read is over. */
     override fun next(): Chunk {
         if (!hasNext()) throw NoSuchElementException("the read is over")
         return handOut()!!
@@ -47,8 +48,10 @@ class ChunkIterator internal constructor(private val reader: Reader) :
     var isUpToDate: Boolean = false
         private set
 
+    /** This iterator: iterating twice goes on, it does not start again. */
     override fun iterator(): MutableIterator<Chunk> = this
 
+    /** Not possible. */
     override fun remove(): Unit = throw UnsupportedOperationException("a stream's data cannot be removed")
 
     /** Ends the read and aborts its connection. */

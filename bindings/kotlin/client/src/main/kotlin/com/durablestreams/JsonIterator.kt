@@ -22,8 +22,13 @@ class JsonIterator<T> internal constructor(
 ) : MutableIterator<JsonBatch<T>>,
     Iterable<JsonBatch<T>>,
     AutoCloseable {
+    /** Whether there is another batch; waits for it. */
     override fun hasNext(): Boolean = chunks.hasNext()
 
+    /**
+     * The next batch; waits for it. Throws [NoSuchElementException] when the read is over, [ParseErrorException] for
+     * what the parser refuses.
+     */
     override fun next(): JsonBatch<T> = parsed(chunks.next())
 
     /** The next batch; `null` when none came in time or the read is over. */
@@ -38,14 +43,19 @@ class JsonIterator<T> internal constructor(
     /** The batches. Closing the stream ends the read. */
     fun stream(): Stream<JsonBatch<T>> = streamOf(this)
 
+    /** Where to resume, as of the last batch handed out. */
     val currentOffset: Offset get() = chunks.currentOffset
 
+    /** Whether the last batch handed out was all there was. */
     val isUpToDate: Boolean get() = chunks.isUpToDate
 
+    /** This iterator: iterating twice goes on, it does not start again. */
     override fun iterator(): MutableIterator<JsonBatch<T>> = this
 
+    /** Not possible. */
     override fun remove(): Unit = throw UnsupportedOperationException("a stream's data cannot be removed")
 
+    /** Ends the read and aborts its connection. */
     override fun close() = chunks.close()
 
     private fun <E> streamOf(elements: Iterator<E>): Stream<E> {

@@ -7,9 +7,11 @@ import java.util.function.Function
 
 /** Turns the text of a JSON array into values. Unlike a plain `Function` it may throw anything. */
 fun interface JsonParser<T> : Function<String, List<T>> {
+    /** The values of a JSON array. */
     @Throws(Exception::class)
     fun parse(json: String): List<T>
 
+    /** [parse], with whatever it throws inside a [ParseErrorException]. */
     override fun apply(json: String): List<T> =
         try {
             parse(json)

@@ -5,24 +5,37 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.durablestreams.exception.DurableStreamException;
 import com.durablestreams.exception.ErrorCode;
 import com.durablestreams.exception.ParseErrorException;
+import com.durablestreams.exception.SequenceConflictException;
 import com.durablestreams.exception.StreamClosedException;
 import com.durablestreams.exception.StreamNotFoundException;
+import com.durablestreams.kotlin.AppendOptions;
 import com.durablestreams.model.Chunk;
 import com.durablestreams.model.JsonBatch;
 import com.durablestreams.model.LiveMode;
 import com.durablestreams.model.Offset;
 import com.durablestreams.model.ReadOptions;
+import com.durablestreams.testing.Fault;
+import java.io.ByteArrayInputStream;
+import java.io.IOException;
+import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Objects;
+import java.util.Set;
+import java.util.concurrent.CancellationException;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -235,5 +248,131 @@ class JavaTest {
             assertInstanceOf(InterruptedException.class, failure.get().getCause());
             assertEquals(1, isInterrupted.get());
         }
+    }
+
+    @Test
+    void cancellingAFutureCancelsTheRequest() throws InterruptedException {
+        try (DurableStream client = DurableStream.create()) {
+            String url = Server.newUrl();
+            client.create(url, "text/plain");
+            long before = Server.getServer().getLiveReaders();
+            CompletableFuture<List<Chunk>> read =
+                    client.readAsync(url, ReadOptions.fromBeginning().live(LiveMode.LONG_POLL));
+            Server.awaitLiveReadersOf(before + 1);
+            assertTrue(read.cancel(true));
+            Server.awaitLiveReadersOf(before);
+            assertThrows(CancellationException.class, read::join);
+        }
+    }
+
+    @Test
+    void aForkBeginsWithItsSource() {
+        try (DurableStream client = DurableStream.create()) {
+            String source = Server.newUrl();
+            client.create(source, "text/plain");
+            Offset middle = client.append(source, bytes("ab")).getNextOffset();
+            client.append(source, bytes("cd"));
+            String whole = Server.newUrl();
+            client.fork(whole, source);
+            String half = Server.newUrl();
+            client.forkAsync(half, source, middle).join();
+            client.append(half, bytes("x"));
+            assertEquals("abcd", text(client, whole));
+            assertEquals("abx", text(client, half));
+            assertThrows(StreamNotFoundException.class, () -> client.fork(Server.newUrl(), Server.newUrl()));
+        }
+    }
+
+    private static String text(DurableStream client, String url) {
+        StringBuilder text = new StringBuilder();
+        try (ChunkIterator chunks = client.read(url)) {
+            for (Chunk chunk : chunks) {
+                text.append(chunk.dataAsString());
+            }
+        }
+        return text.toString();
+    }
+
+    @Test
+    void dataThatIsStillBeingMadeIsStoredWholeOrNotAtAll() {
+        try (DurableStream client = DurableStream.create()) {
+            String url = Server.newUrl();
+            client.create(url, "text/plain");
+            String data = "0123456789".repeat(50_000);
+            client.append(url, new ByteArrayInputStream(bytes(data)));
+            assertEquals(data, text(client, url));
+            IOException mine = new IOException("the disk is gone");
+            InputStream broken = new InputStream() {
+                private int left = 100_000;
+
+                @Override
+                public int read() throws IOException {
+                    if (left-- <= 0) {
+                        throw mine;
+                    }
+                    return 'x';
+                }
+            };
+            DurableStreamException failed =
+                    assertThrows(DurableStreamException.class, () -> client.append(url, broken));
+            assertSame(mine, Stream.iterate((Throwable) failed, Throwable::getCause)
+                    .takeWhile(Objects::nonNull)
+                    .filter(IOException.class::isInstance)
+                    .findFirst()
+                    .orElse(null));
+            assertEquals(data, text(client, url));
+        }
+    }
+
+    @Test
+    void writersCoordinateByToken() {
+        try (DurableStream client = DurableStream.create()) {
+            String url = Server.newUrl();
+            client.create(url, "text/plain");
+            client.append(url, bytes("a"), new AppendOptions("2"));
+            assertThrows(
+                    SequenceConflictException.class, () -> client.append(url, bytes("b"), new AppendOptions("1")));
+        }
+    }
+
+    @Test
+    void aFlushThrowsTheFirstFailureWithTheOthers() {
+        try (DurableStream client = DurableStream.create()) {
+            String url = Server.newUrl();
+            client.create(url, "text/plain");
+            client.closeStream(url);
+            // No answer comes before everything is sent.
+            Server.getServer().injectFault(Fault.at(url).delay(Duration.ofSeconds(1)).count(3));
+            List<DurableStreamException> told = new CopyOnWriteArrayList<>();
+            IdempotentProducer.Config config = IdempotentProducer.Config.builder()
+                    .linger(Duration.ofMinutes(1))
+                    .maxBatchItems(1)
+                    .onError(told::add)
+                    .build();
+            IdempotentProducer out = client.producer(url, "p", config);
+            out.append("a");
+            out.append("b");
+            out.append("c");
+            StreamClosedException first = assertThrows(StreamClosedException.class, out::flush);
+            Set<String> thrown = new HashSet<>(Set.of(first.getMessage()));
+            for (Throwable other : first.getSuppressed()) {
+                thrown.add(other.getMessage());
+            }
+            assertTrue(thrown.size() > 1, thrown.toString());
+            assertEquals(told.stream().map(Throwable::getMessage).collect(Collectors.toSet()), thrown);
+            out.close();
+        }
+    }
+
+    @Test
+    void aPolicyTellsWhatItDoes() {
+        RetryPolicy policy = RetryPolicy.builder().maxRetries(2).maxDelay(Duration.ofMillis(150)).build();
+        assertTrue(policy.shouldRetry(503, 0));
+        assertTrue(policy.shouldRetry(429, 1));
+        assertFalse(policy.shouldRetry(503, 2));
+        assertFalse(policy.shouldRetry(404, 0));
+        assertEquals(Duration.ofMillis(100), policy.getDelay(0));
+        assertEquals(Duration.ofMillis(150), policy.getDelay(1));
+        assertEquals(Duration.ofSeconds(30), RetryPolicy.defaults().getDelay(50));
     }
 }

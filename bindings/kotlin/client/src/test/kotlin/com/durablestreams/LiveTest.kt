@@ -1,12 +1,12 @@
 package com.durablestreams
 
-import com.durablestreams.Server.path
 import com.durablestreams.ffi.uniffiContinuationHandleMap
 import com.durablestreams.ffi.uniffiForeignFutureHandleCount
 import com.durablestreams.kotlin.DurableStreams
 import com.durablestreams.kotlin.StreamHandle
 import com.durablestreams.model.LiveMode
 import com.durablestreams.model.ReadOptions
+import com.durablestreams.testing.Fault
 import kotlinx.coroutines.CompletableDeferred
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.async
@@ -129,7 +129,7 @@ class LiveTest {
         for (round in 0 until 10) {
             repeat(10) { producer.send("${round * 10 + it}") }
             producer.flush()
-            Server.server.injectFault(stream.url.path, cut = true)
+            Server.server.injectFault(Fault.at(stream.url).cut())
         }
         Server.server.clearFaults()
         producer.use { it.closeStream() }

@@ -1,10 +1,10 @@
 package com.durablestreams
 
-import com.durablestreams.Server.path
 import com.durablestreams.exception.DurableStreamException
 import com.durablestreams.exception.ErrorCode
 import com.durablestreams.exception.StaleEpochException
 import com.durablestreams.kotlin.StreamHandle
+import com.durablestreams.testing.Fault
 import kotlinx.coroutines.CompletableDeferred
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.cancelAndJoin
@@ -31,8 +31,8 @@ class ProducerTest {
         stream.producer("p") { maxBatchItems = 10 }.use { producer ->
             repeat(50) { round ->
                 when (round % 10) {
-                    3 -> Server.server.injectFault(stream.url.path, status = 503, count = 2)
-                    7 -> Server.server.injectFault(stream.url.path, cut = true)
+                    3 -> Server.server.injectFault(Fault.at(stream.url).status(503).count(2))
+                    7 -> Server.server.injectFault(Fault.at(stream.url).cut())
                 }
                 repeat(20) { producer.send("${round * 20 + it}") }
                 producer.flush()
@@ -72,6 +72,8 @@ class ProducerTest {
         assertFalse(second.isDuplicate)
         assertEquals(stream.head().nextOffset, second.offset)
         assertEquals(second.offset, producer.acknowledgedOffset)
+        assertEquals(second.seq, producer.lastAcknowledged?.seq)
+        assertEquals(0, producer.pendingBytes)
         producer.restart()
         assertEquals(1, producer.epoch)
         producer.use {}
@@ -134,7 +136,7 @@ class ProducerTest {
     @Test
     fun aFlushThatIsCancelledLetsGoAtOnce() = testing {
         val stream = jsonStream()
-        Server.server.injectFault(stream.url.path, delayMs = 60_000)
+        Server.server.injectFault(Fault.at(stream.url).delay(java.time.Duration.ofMinutes(1)))
         val flushing = CompletableDeferred<Unit>()
         val writer = launch(Dispatchers.Default) {
             stream.producer("p") { linger = Duration.ZERO }.use {

@@ -13,7 +13,8 @@ import kotlin.time.Duration.Companion.seconds
 /** One server for all tests, and a stream of its own for each. */
 object Server {
     private val count = AtomicInteger()
-    val server: TestServer by lazy { TestServer.start(longPollTimeoutMs = 60_000) }
+    @JvmStatic
+    val server: TestServer by lazy { TestServer.builder().longPollTimeout(java.time.Duration.ofSeconds(60)).start() }
 
     @JvmStatic
     fun newUrl(): String = "${server.streamsUrl}/stream-${count.incrementAndGet()}"
@@ -24,6 +25,10 @@ object Server {
     suspend fun awaitLiveReaders(number: Long) = withTimeout(20.seconds) {
         while (server.liveReaders != number) delay(5.milliseconds)
     }
+
+    /** The same for Java, waiting. */
+    @JvmStatic
+    fun awaitLiveReadersOf(number: Long) = runBlocking { awaitLiveReaders(number) }
 
     val String.path: String get() = java.net.URI(this).path
 }

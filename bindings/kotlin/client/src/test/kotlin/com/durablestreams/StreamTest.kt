@@ -11,15 +11,19 @@ import com.durablestreams.kotlin.AppendOptions
 import com.durablestreams.kotlin.CreateOptions
 import com.durablestreams.kotlin.DurableStreams
 import com.durablestreams.model.Offset
+import com.durablestreams.testing.Fault
 import kotlinx.coroutines.CancellationException
+import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.flow.toList
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.cancelAndJoin
 import kotlinx.coroutines.delay
+import kotlinx.coroutines.withContext
 import kotlinx.serialization.Serializable
 import org.junit.jupiter.api.Assertions.assertArrayEquals
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertFalse
+import org.junit.jupiter.api.Assertions.assertSame
 import org.junit.jupiter.api.Assertions.assertThrows
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
@@ -55,14 +59,33 @@ class StreamTest {
     }
 
     @Test
-    fun aForkBeginsWithItsSource() = testing {
+    fun aForkBeginsWithItsSourceByUrlPathOrName() = testing {
         val source = Server.newStream()
         source.create(contentType = "text/plain", data = "one".encodeToByteArray())
-        val fork = Server.newStream()
-        fork.create(CreateOptions(forkFrom = source.url.path))
-        fork.append("two")
-        assertEquals("onetwo", fork.read().toList().joinToString("") { it.dataAsString })
+        val below = DurableStreams { baseUrl = Server.server.streamsUrl }
+        for ((number, name) in listOf(source.url, source.url.path, source.url.path.trimStart('/')).withIndex()) {
+            val fork = below.stream("${source.url.path.trimStart('/')}-fork-$number")
+            fork.create(CreateOptions(forkFrom = name))
+            fork.append("two")
+            assertEquals("onetwo", fork.read().toList().joinToString("") { it.dataAsString })
+        }
         assertEquals("one", source.read().toList().joinToString("") { it.dataAsString })
+        val refused = failureOf { Server.newStream().create(CreateOptions(forkFrom = "a-name-below-nothing")) }
+        assertEquals(ErrorCode.INVALID_ARGUMENT, refused.code)
+    }
+
+    @Test
+    fun answersAreToldWithResults() = testing {
+        val stream = Server.newStream("text/plain")
+        assertEquals(201, stream.create(contentType = "text/plain").statusCode)
+        Server.server.injectFault(Fault.at(stream.url).status(503).count(2))
+        val appended = stream.append("x")
+        assertEquals(3, appended.attempts)
+        assertEquals(appended.nextOffset?.value, appended.headers["stream-next-offset"])
+        assertFalse(appended.isStreamClosed)
+        val closed = stream.closeStream()
+        assertEquals("true", closed.headers["stream-closed"])
+        assertEquals(closed.finalOffset, stream.head().nextOffset)
     }
 
     @Test
@@ -144,23 +167,29 @@ class StreamTest {
         val stream = client.stream(Server.newUrl(), "text/plain")
         stream.create(contentType = "text/plain")
         assertEquals(1, asked.get())
-        Server.server.injectFault(stream.url.path, status = 503, count = 2)
+        Server.server.injectFault(Fault.at(stream.url).status(503).count(2))
         stream.append("x")
         assertEquals(4, asked.get())
     }
 
     @Test
     fun aHeaderThatFailsFailsTheCall() = testing {
-        val stream = DurableStreams { header("Authorization") { error("the vault is sealed") } }.stream(Server.newUrl())
+        val sealed = IllegalStateException("the vault is sealed")
+        val stream = DurableStreams { header("Authorization") { throw sealed } }.stream(Server.newUrl())
         val failed = failureOf { stream.create() }
         assertTrue("the vault is sealed" in failed.message!!, failed.message)
+        assertSame(sealed, failed.cause)
+        // Coroutines that copy exceptions, to add their stack, leave ours as they are.
+        val carried = failureOf { withContext(Dispatchers.Default) { stream.create() } }
+        assertEquals(failed.code, carried.code)
+        assertSame(sealed, carried.cause)
     }
 
     @Test
     fun aRequestThatIsCancelledEndsAtOnce() = testing {
         val stream = Server.newStream()
         stream.create(contentType = "text/plain")
-        Server.server.injectFault(stream.url.path, delayMs = 60_000)
+        Server.server.injectFault(Fault.at(stream.url).delay(java.time.Duration.ofMinutes(1)))
         var ended: Throwable? = null
         val append = launch {
             try {

@@ -13,6 +13,8 @@ import com.durablestreams.exception.StreamNotFoundException
 import com.durablestreams.ffi.CoreException
 import com.durablestreams.ffi.ErrorDetails
 import com.durablestreams.ffi.NameValue
+import com.durablestreams.ffi.Told
+import com.durablestreams.model.Answer
 import java.time.Duration
 
 /** Runs an operation of the core with the public exceptions. */
@@ -51,6 +53,7 @@ internal fun ErrorDetails.asException(readAt: String?): DurableStreamException {
         attempts = attempts.toInt(),
         offset = readAt,
     )
+    val cause = raised?.let(Raised::find)
     return when (code) {
         ErrorCode.NOT_FOUND -> StreamNotFoundException(text, code, facts)
         ErrorCode.ALREADY_EXISTS -> StreamExistsException(text, code, facts)
@@ -59,11 +62,13 @@ internal fun ErrorDetails.asException(readAt: String?): DurableStreamException {
         ErrorCode.STALE_EPOCH -> StaleEpochException(text, code, facts)
         ErrorCode.GONE -> OffsetGoneException(text, code, facts)
         ErrorCode.PARSE_ERROR, ErrorCode.OFFSET_WENT_BACKWARDS -> ParseErrorException(text, code, null, facts)
-        else -> DurableStreamException(text, code, null, facts)
+        else -> DurableStreamException(text, code, cause, facts)
     }
 }
 
 internal fun List<NameValue>.asMap(): Map<String, String> = associate { it.name.lowercase() to it.value }
+
+internal fun Told.forResults() = Answer.Told(status.toInt(), headers.asMap(), attempts.toInt())
 
 internal fun Map<String, String>.asPairs(): List<NameValue> = map { (name, value) -> NameValue(name, value) }
 

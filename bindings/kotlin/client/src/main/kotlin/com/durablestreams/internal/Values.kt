@@ -1,10 +1,8 @@
 package com.durablestreams.internal
 
 import com.durablestreams.ffi.NameValue
-import com.durablestreams.ffi.ProviderException
 import com.durablestreams.ffi.Resolved
 import com.durablestreams.ffi.ValueProvider
-import kotlinx.coroutines.CancellationException
 
 /** A value that is computed for every HTTP request. */
 internal typealias Value = suspend () -> String
@@ -14,14 +12,7 @@ internal class Values(
     private val headers: Map<String, Value>,
     private val params: Map<String, Value>,
 ) : ValueProvider {
-    override suspend fun resolve(): Resolved =
-        try {
-            Resolved(headers.evaluated(), params.evaluated())
-        } catch (cancelled: CancellationException) {
-            throw cancelled
-        } catch (failed: Exception) {
-            throw ProviderException.Failed(failed.message ?: failed.toString())
-        }
+    override suspend fun resolve(): Resolved = Raised.keeping { Resolved(headers.evaluated(), params.evaluated()) }
 
     private suspend fun Map<String, Value>.evaluated() = map { (name, value) -> NameValue(name, value()) }
 }

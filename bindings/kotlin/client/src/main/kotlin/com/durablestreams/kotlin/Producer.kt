@@ -21,29 +21,30 @@ import kotlinx.serialization.KSerializer
 import kotlinx.serialization.json.Json
 import kotlinx.serialization.serializer
 import kotlin.time.Duration
+import com.durablestreams.ffi.Acknowledgement as CoreAcknowledgement
 
 /** Settings of a producer; what is not set is the core's own. */
 @DurableStreamsDsl
 class ProducerBuilder internal constructor(private val id: String) {
-    /** First epoch. */
+    /** First epoch. Default: 0. */
     var epoch: Long? = null
 
     /** Takes the stream over from an earlier writer of the same id. */
     var autoClaim: Boolean = false
 
-    /** A batch is sealed before it would outgrow this. Units: bytes. */
+    /** A batch is sealed before it would outgrow this. Units: bytes. Default: 1 MiB. */
     var maxBatchBytes: Long? = null
 
     /** A batch is sealed at so many messages. */
     var maxBatchItems: Int? = null
 
-    /** Unacknowledged batches under way at once. */
+    /** Unacknowledged batches under way at once. Default: 5. */
     var maxInFlight: Int? = null
 
-    /** How long a batch may wait for more messages. */
+    /** How long a batch may wait for more messages. Default: 5 ms. */
     var linger: Duration? = null
 
-    /** Most bytes in the queue before `send` waits. */
+    /** Most bytes in the queue before `send` waits. Default: 64 MiB. */
     var maxQueuedBytes: Long? = null
 
     /** Most messages in the queue before `send` waits. */
@@ -51,17 +52,20 @@ class ProducerBuilder internal constructor(private val id: String) {
 
     /** Content type; default: the handle's, else what the server says. */
     var contentType: String? = null
+
+    /** How requests are repeated. Default: 10 tries. */
     var retry: RetryPolicy? = null
     private val headers = LinkedHashMap<String, String>()
-    private var onError: ((DurableStreamException) -> Unit)? = null
+    private val listeners = ArrayList<(DurableStreamException) -> Unit>()
 
+    /** A header of every request. */
     fun header(name: String, value: String) {
         headers[name] = value
     }
 
-    /** Is told of every batch that is given up. It must not block. */
+    /** Is told of every batch that is given up, on another thread. It must not block. */
     fun onError(listener: (DurableStreamException) -> Unit) {
-        onError = listener
+        listeners += listener
     }
 
     internal fun build(stream: StreamHandle): Producer {
@@ -78,26 +82,34 @@ class ProducerBuilder internal constructor(private val id: String) {
             contentType = contentType,
             headers = headers.asPairs(),
             retry = retry?.settings(),
-            onError = onError?.let(::Listener),
+            onError = if (listeners.isEmpty()) null else Listeners(listeners.toList()),
         )
         return Producer(id, constructing { FfiProducer(stream.ffi, settings) }, stream.client.json)
     }
 }
 
-private class Listener(private val listener: (DurableStreamException) -> Unit) : ErrorListener {
-    override fun onError(error: ErrorDetails) = listener(error.asException(null))
+private class Listeners(private val listeners: List<(DurableStreamException) -> Unit>) : ErrorListener {
+    override fun onError(error: ErrorDetails) {
+        val exception = error.asException(null)
+        listeners.forEach { it(exception) }
+    }
 }
 
 /**
  * Writes messages in batches that are stored exactly once, in the order of the calls. On a JSON stream a message is
  * the text of one JSON value. Safe to share between coroutines.
+ *
+ * A batch that is given up is told to [ProducerBuilder.onError] and thrown by the next [flush], [detach] or
+ * [closeStream]. Taking a message throws a [DurableStreamException] only for what is known at once: a message that is
+ * empty or no JSON value, a producer that is closed or fenced.
  */
 class Producer internal constructor(
+    /** Who writes. */
     val id: String,
     private val ffi: FfiProducer,
     @PublishedApi internal val json: Json,
 ) : AutoCloseable {
-    private val crossing = Crossing()
+    private val crossing = Crossing(ffi)
 
     /** The epoch in use. */
     val epoch: Long get() = ffi.epoch().toLong()
@@ -108,16 +120,21 @@ class Producer internal constructor(
     /** Messages taken that are neither acknowledged nor given up. */
     val pendingMessages: Long get() = ffi.pendingMessages().toLong()
 
+    /** The same in bytes of messages. */
+    val pendingBytes: Long get() = ffi.pendingBytes().toLong()
+
     /** Batches sent and not yet answered for good. */
     val inFlightBatches: Long get() = ffi.inFlightBatches().toLong()
 
     /** The tail after the latest acknowledged batch. */
     val acknowledgedOffset: Offset? get() = ffi.acknowledgedOffset()?.let(::Offset)
 
+    /** What the server said to the newest batch it acknowledged. */
+    val lastAcknowledged: Acknowledgement? get() = ffi.lastAcknowledged()?.forResults()
+
     /** Takes a message; waits for room in the queue only. */
     suspend fun send(data: ByteArray) {
-        val full = core { crossing.one(data) { ffi.append(it) } } ?: return
-        full.use { core { it.room(null) } }
+        if (!offerBlocking(data)) room()
     }
 
     /** Takes a message; waits for room in the queue only. */
@@ -127,7 +144,7 @@ class Producer internal constructor(
     suspend fun sendAll(messages: Iterable<ByteArray>) {
         val rest = messages.iterator()
         while (rest.hasNext()) {
-            val full = core { crossing.many(rest) { data, ends -> ffi.appendAll(data, ends) } } ?: continue
+            val full = core { crossing.appendAll(Crossing.portion(rest)) } ?: continue
             full.use { core { it.room(null) } }
         }
     }
@@ -139,10 +156,13 @@ class Producer internal constructor(
     suspend fun <T> sendJson(serializer: KSerializer<T>, value: T) = send(json.encodeToString(serializer, value))
 
     /** Takes a message at once, however full the queue is, and tells what becomes of it. */
-    fun offer(data: ByteArray): Receipt = Receipt(core { crossing.one(data) { ffi.appendWithReceipt(it) } })
+    fun offer(data: ByteArray): Receipt = Receipt(core { crossing.offer(data) })
 
-    /** Takes a message; `true` if the queue has room for more. For callers that wait in another way. */
-    internal fun offerBlocking(data: ByteArray): FfiReceipt? = core { crossing.one(data) { ffi.append(it) } }
+    /** Takes a message; whether there is room for more. If not, the caller waits for [room] once. */
+    internal fun offerBlocking(data: ByteArray): Boolean = core { crossing.append(data) }
+
+    /** Waits until there is room in the queue. */
+    internal suspend fun room() = core { ffi.room(null) }
 
     /**
      * Sends what is collected and waits until all of it is stored.
@@ -167,7 +187,7 @@ class Producer internal constructor(
     }
 
     /** Lets go of the producer without waiting; [detach] first to have everything stored. Never ends the stream. */
-    override fun close() = ffi.close()
+    override fun close() = crossing.close()
 
     /**
      * Runs [block], then flushes and detaches. A failure of the block is thrown with that of the flush suppressed; a
@@ -197,16 +217,17 @@ class Producer internal constructor(
     }
 }
 
+private fun CoreAcknowledgement.forResults() =
+    Acknowledgement(offset?.let(::Offset), duplicate, epoch.toLong(), seq.toLong())
+
 /** What becomes of a message. It answers once. */
 class Receipt internal constructor(private val ffi: FfiReceipt) : AutoCloseable {
-    /** Waits until the message is within the queue's limits. */
+    /** Waits until the message is within the queue's limits. Throws why it was given up. */
     suspend fun room() = core { ffi.room(null) }
 
-    /** Waits until the server has stored the message. */
-    suspend fun acknowledged(): Acknowledgement {
-        val told = core { ffi.acknowledged(null) }
-        return Acknowledgement(told.offset?.let(::Offset), told.duplicate, told.epoch.toLong(), told.seq.toLong())
-    }
+    /** Waits until the server has stored the message. Throws why it was not, or may not have been. */
+    suspend fun acknowledged(): Acknowledgement = core { ffi.acknowledged(null) }.forResults()
 
+    /** Lets go of the receipt; the message goes its way. */
     override fun close() = ffi.close()
 }

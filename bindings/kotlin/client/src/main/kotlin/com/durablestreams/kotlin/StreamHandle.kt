@@ -4,14 +4,17 @@ import com.durablestreams.exception.ParseErrorException
 import com.durablestreams.exception.ErrorCode
 import com.durablestreams.exception.ErrorFacts
 import com.durablestreams.ffi.AppendSettings
+import com.durablestreams.ffi.Appended
+import com.durablestreams.ffi.BodySource
 import com.durablestreams.ffi.CreateSettings
 import com.durablestreams.ffi.FfiReader
 import com.durablestreams.ffi.FfiStream
 import com.durablestreams.ffi.MessageKind
-import com.durablestreams.internal.asMap
+import com.durablestreams.internal.Raised
 import com.durablestreams.internal.asPairs
 import com.durablestreams.internal.constructing
 import com.durablestreams.internal.core
+import com.durablestreams.internal.forResults
 import com.durablestreams.model.AppendResult
 import com.durablestreams.model.Chunk
 import com.durablestreams.model.CloseResult
@@ -21,9 +24,14 @@ import com.durablestreams.model.LiveMode
 import com.durablestreams.model.Metadata
 import com.durablestreams.model.Offset
 import com.durablestreams.model.ReadOptions
+import kotlinx.coroutines.channels.Channel
+import kotlinx.coroutines.channels.ReceiveChannel
+import kotlinx.coroutines.coroutineScope
 import kotlinx.coroutines.flow.Flow
+import kotlinx.coroutines.flow.buffer
 import kotlinx.coroutines.flow.flow
 import kotlinx.coroutines.flow.map
+import kotlinx.coroutines.flow.produceIn
 import kotlinx.coroutines.flow.transform
 import kotlinx.serialization.KSerializer
 import kotlinx.serialization.SerializationException
@@ -36,8 +44,9 @@ import kotlin.time.Instant
 
 /** A stream to create; what is not set is not sent. */
 data class CreateOptions(
+    /** Content type. Default: the handle's; else a fork inherits its source's, and others hold bytes. */
     val contentType: String? = null,
-    /** Sliding time to live. */
+    /** Sliding time to live, in whole seconds: a fraction counts as a further second. Excludes [expiresAt]. */
     val ttl: Duration? = null,
     /** Fixed deadline. */
     val expiresAt: Instant? = null,
@@ -45,31 +54,46 @@ data class CreateOptions(
     val closed: Boolean = false,
     /** First data; on a JSON stream one message. */
     val data: ByteArray? = null,
-    /** Source of a fork: its path on the same server. */
+    /** Source of a fork: its URL on the same server, its path there, or with a base URL its name below that. */
     val forkFrom: String? = null,
     /** Where the fork diverges. */
     val forkOffset: Offset? = null,
     /** How far into the unit at [forkOffset]. Units: bytes or messages. */
     val forkSubOffset: Long? = null,
+    /** Headers of this request. */
     val headers: Map<String, String> = emptyMap(),
 )
 
 /** Who writes, for an append whose numbers the program counts itself. */
-data class ProducerClaim(val id: String, val epoch: Long, val seq: Long)
+data class ProducerClaim(
+    /** Who writes; not empty. */
+    val id: String,
+    /** Which incarnation of the writer. */
+    val epoch: Long,
+    /** Number of the request in this epoch, from 0. */
+    val seq: Long,
+)
 
 /** Settings of an append. */
-data class AppendOptions(
+data class AppendOptions @JvmOverloads constructor(
     /** Writer coordination token. */
     val seq: String? = null,
     /** Only if the stream still has this entity tag. */
     val ifMatch: String? = null,
     /** Content type of the data, instead of the handle's. */
     val contentType: String? = null,
+    /** Makes repeating the append harmless. */
     val producer: ProducerClaim? = null,
+    /** Headers of this request. */
     val headers: Map<String, String> = emptyMap(),
 )
 
-/** A handle to one stream. Cheap; safe to share between coroutines. */
+/**
+ * A handle to one stream. Cheap; safe to share between coroutines.
+ *
+ * Operations throw a [com.durablestreams.exception.DurableStreamException]; which one is told where it is not plain.
+ * They end at once when their coroutine is cancelled, and the request with them.
+ */
 class StreamHandle internal constructor(
     @PublishedApi internal val client: DurableStreamsClient,
     internal val ffi: FfiStream,
@@ -80,7 +104,10 @@ class StreamHandle internal constructor(
     /** The content type, if it was stated or learned. */
     val contentType: String? get() = ffi.contentType()
 
-    /** Creates the stream; the same settings on a stream that exists are success. */
+    /**
+     * Creates the stream; the same settings on a stream that exists are success.
+     * Throws [com.durablestreams.exception.StreamExistsException] for one with other settings.
+     */
     suspend fun create(
         contentType: String? = null,
         ttl: Duration? = null,
@@ -89,6 +116,11 @@ class StreamHandle internal constructor(
         data: ByteArray? = null,
     ): CreateResult = create(CreateOptions(contentType, ttl, expiresAt, closed, data))
 
+    /**
+     * Creates the stream, as a fork if the options say so; the same settings on a stream that exists are success.
+     * Throws [com.durablestreams.exception.StreamExistsException] for one with other settings,
+     * [com.durablestreams.exception.StreamNotFoundException] for a fork's source that is not there.
+     */
     suspend fun create(options: CreateOptions): CreateResult {
         val settings = CreateSettings(
             contentType = options.contentType,
@@ -107,12 +139,17 @@ class StreamHandle internal constructor(
             contentType = created.contentType,
             nextOffset = created.nextOffset?.let(::Offset),
             isStreamClosed = created.closed,
-            statusCode = created.told.status.toInt(),
-            headers = created.told.headers.asMap(),
+            told = created.told.forResults(),
         )
     }
 
-    /** Appends the bytes as they are; on a JSON stream a top-level array becomes several messages. */
+    /**
+     * Appends the bytes as they are and returns when they are stored; on a JSON stream a top-level array becomes several
+     * messages. Repeated after answers that say nothing was stored, not after a broken connection: a [producer] is.
+     * Throws [com.durablestreams.exception.StreamNotFoundException],
+     * [com.durablestreams.exception.StreamClosedException],
+     * [com.durablestreams.exception.SequenceConflictException].
+     */
     suspend fun append(data: ByteArray, options: AppendOptions = AppendOptions()): AppendResult =
         append(data, MessageKind.BODY, options)
 
@@ -136,29 +173,47 @@ class StreamHandle internal constructor(
     ): AppendResult =
         append(client.json.encodeToString(serializer, value).encodeToByteArray(), MessageKind.VALUE, options)
 
-    private suspend fun append(data: ByteArray, kind: MessageKind, options: AppendOptions): AppendResult {
-        val settings = AppendSettings(
-            seq = options.seq,
-            ifMatch = options.ifMatch,
-            contentType = options.contentType,
-            producerId = options.producer?.id,
-            producerEpoch = options.producer?.epoch?.toULong() ?: 0u,
-            producerSeq = options.producer?.seq?.toULong() ?: 0u,
-            headers = options.headers.asPairs(),
-        )
-        val appended = core { ffi.append(data, kind, settings, null) }
-        return AppendResult(
-            nextOffset = appended.nextOffset?.let(::Offset),
-            etag = Optional.ofNullable(appended.etag),
-            isDuplicate = appended.duplicate,
-            producerEpoch = appended.producerEpoch?.toLong(),
-            producerSeq = appended.producerSeq?.toLong(),
-            statusCode = appended.told.status.toInt(),
-            headers = appended.told.headers.asMap(),
-        )
+    private suspend fun append(data: ByteArray, kind: MessageKind, options: AppendOptions): AppendResult =
+        core { ffi.append(data, kind, options.settings(), null) }.asResult()
+
+    /**
+     * Appends data that is still being made, as it is: stored whole when the flow ends, or not at all. Sent once, never
+     * repeated, and [AppendOptions.producer] is not used. What the flow throws comes out as it is.
+     */
+    suspend fun append(pieces: Flow<ByteArray>, options: AppendOptions = AppendOptions()): AppendResult = coroutineScope {
+        // The next piece is made while the one before is sent, and no further.
+        val source = pieces.buffer(Channel.RENDEZVOUS).produceIn(this)
+        try {
+            core { ffi.appendStreaming(Pieces(source), options.settings(), null) }.asResult()
+        } finally {
+            source.cancel()
+        }
     }
 
-    /** What the server tells about the stream. */
+    private fun AppendOptions.settings() = AppendSettings(
+        seq = seq,
+        ifMatch = ifMatch,
+        contentType = contentType,
+        producerId = producer?.id,
+        producerEpoch = producer?.epoch?.toULong() ?: 0u,
+        producerSeq = producer?.seq?.toULong() ?: 0u,
+        headers = headers.asPairs(),
+    )
+
+    private fun Appended.asResult() = AppendResult(
+        nextOffset = nextOffset?.let(::Offset),
+        etag = Optional.ofNullable(etag),
+        isDuplicate = duplicate,
+        isStreamClosed = closed,
+        producerEpoch = producerEpoch?.toLong(),
+        producerSeq = producerSeq?.toLong(),
+        told = told.forResults(),
+    )
+
+    /**
+     * What the server tells about the stream.
+     * Throws [com.durablestreams.exception.StreamNotFoundException], [com.durablestreams.exception.OffsetGoneException].
+     */
     suspend fun head(): Metadata {
         val head = core { ffi.head(null) }
         return Metadata(
@@ -167,21 +222,27 @@ class StreamHandle internal constructor(
             ttl = Optional.ofNullable(head.ttlSeconds?.let { java.time.Duration.ofSeconds(it.toLong()) }),
             expiresAt = Optional.ofNullable(head.expiresAt?.let(java.time.OffsetDateTime::parse)?.toInstant()),
             etag = Optional.ofNullable(head.etag),
+            cacheControl = Optional.ofNullable(head.cacheControl),
             isStreamClosed = head.closed,
-            statusCode = head.told.status.toInt(),
-            headers = head.told.headers.asMap(),
+            told = head.told.forResults(),
         )
     }
 
-    /** Deletes the stream with all its data. */
+    /**
+     * Deletes the stream with all its data.
+     * Throws [com.durablestreams.exception.StreamNotFoundException].
+     */
     suspend fun delete() {
         core { ffi.deleteStream(null) }
     }
 
-    /** Ends the stream for everyone, with a last message if there is one. Repeating without one is success. */
+    /**
+     * Ends the stream for everyone, with a last message if there is one. Repeating without one is success; with one it
+     * throws [com.durablestreams.exception.StreamClosedException].
+     */
     suspend fun closeStream(data: ByteArray? = null, contentType: String? = null): CloseResult {
         val closed = core { ffi.closeStream(data, MessageKind.TEXT, contentType, null) }
-        return CloseResult(closed.finalOffset?.let(::Offset))
+        return CloseResult(closed.finalOffset?.let(::Offset), closed.told.forResults())
     }
 
     /**
@@ -192,19 +253,27 @@ class StreamHandle internal constructor(
     fun read(from: Offset = Offset.BEGINNING, live: LiveMode = LiveMode.OFF): Flow<Chunk> =
         read(ReadOptions.from(from).live(live))
 
+    /** The stream in pieces, with every setting there is. */
     fun read(options: ReadOptions): Flow<Chunk> = flow {
         open(options).use { reader ->
             while (true) emit(reader.next() ?: break)
         }
     }
 
-    /** A read whose pieces the program asks for itself. To be closed. */
+    /**
+     * A read whose pieces the program asks for itself. To be closed. No I/O.
+     * Throws [IllegalArgumentException] naming a setting that cannot be used.
+     */
     fun open(options: ReadOptions = ReadOptions.create()): Reader = Reader(this, options)
 
-    /** The messages of a JSON stream. */
+    /**
+     * The messages of a JSON stream. Cold and pulled, as [read].
+     * Throws [com.durablestreams.exception.ParseErrorException] for a message that is no `T`.
+     */
     inline fun <reified T> readJson(from: Offset = Offset.BEGINNING, live: LiveMode = LiveMode.OFF): Flow<T> =
         readJson(serializer<T>(), ReadOptions.from(from).live(live))
 
+    /** The messages of a JSON stream, with every setting there is. */
     fun <T> readJson(serializer: KSerializer<T>, options: ReadOptions): Flow<T> =
         readJsonBatches(serializer, options).transform { batch -> for (item in batch.items) emit(item) }
 
@@ -214,6 +283,7 @@ class StreamHandle internal constructor(
         live: LiveMode = LiveMode.OFF,
     ): Flow<JsonBatch<T>> = readJsonBatches(serializer<T>(), ReadOptions.from(from).live(live))
 
+    /** The messages of a JSON stream as they arrived together, with every setting there is. */
     fun <T> readJsonBatches(serializer: KSerializer<T>, options: ReadOptions): Flow<JsonBatch<T>> {
         val list = ListSerializer(serializer)
         return read(options).map { chunk ->
@@ -221,9 +291,21 @@ class StreamHandle internal constructor(
         }
     }
 
-    /** An exactly-once writer under this id. To be detached, best with [Producer.use]. No I/O. */
+    /**
+     * An exactly-once writer under this id. To be detached, best with [Producer.use]. No I/O.
+     * Throws [IllegalArgumentException] naming a setting that cannot be used.
+     */
     fun producer(id: String, block: ProducerBuilder.() -> Unit = {}): Producer =
         ProducerBuilder(id).apply(block).build(this)
+}
+
+/** The data of an append, as the core asks for it. */
+private class Pieces(private val source: ReceiveChannel<ByteArray>) : BodySource {
+    override suspend fun piece(): ByteArray? = Raised.keeping {
+        val next = source.receiveCatching()
+        next.exceptionOrNull()?.let { throw it }
+        next.getOrNull()
+    }
 }
 
 /** Parses a piece of a JSON stream. */

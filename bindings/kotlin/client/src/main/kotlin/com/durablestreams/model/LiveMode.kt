@@ -1,7 +1,10 @@
 package com.durablestreams.model
 
 /** How a read goes on once it has caught up. */
-enum class LiveMode(val wireValue: String?) {
+enum class LiveMode(
+    /** How requests spell it; `null` for [OFF]. */
+    val wireValue: String?,
+) {
     /** It ends. */
     OFF(null),
 

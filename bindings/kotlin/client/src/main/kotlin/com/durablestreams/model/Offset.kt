@@ -1,7 +1,11 @@
 package com.durablestreams.model
 
 /** A position in a stream: an opaque token to keep and send back. Ordered as text. */
-class Offset(val value: String) : Comparable<Offset> {
+class Offset(
+    /** The token. */
+    val value: String,
+) : Comparable<Offset> {
+    /** The token. */
     fun value(): String = value
 
     override fun compareTo(other: Offset): Int = value.compareTo(other.value)
@@ -21,6 +25,7 @@ class Offset(val value: String) : Comparable<Offset> {
         @JvmField
         val NOW: Offset = Offset("now")
 
+        /** An offset that a program kept. */
         @JvmStatic
         fun of(value: String): Offset = Offset(value)
     }
