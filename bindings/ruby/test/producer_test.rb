@@ -13,6 +13,51 @@ class ProducerTest < StreamTest
     refute_predicate stream.head, :closed?
   end
 
+  def test_hashes_text_and_whole_arrays_of_messages_are_taken
+    stream = json_stream
+    DurableStreams::Producer.open(stream: stream, producer_id: "p", max_queued_messages: 50) do |producer|
+      producer << { n: 0, "at" => Time.at(0).utc } << '{"n":1}' << [2]
+      producer.append_all(Array.new(500) { |n| { n: n } })
+    end
+    items = stream.read_all
+    assert_equal [{ "n" => 0, "at" => Time.at(0).utc.to_s }, { "n" => 1 }, [2]], items.first(3)
+    assert_equal((0...500).to_a, items.drop(3).map { |item| item["n"] })
+  end
+
+  def test_a_message_that_is_refused_is_told_and_not_taken
+    stream = json_stream
+    producer = DurableStreams::Producer.new(stream: stream, producer_id: "p")
+    [nil, :symbol, Object.new, "{", "", [Float::NAN]].each { |data| assert_raises(ArgumentError) { producer << data } }
+    assert_raises(ArgumentError) { producer.append_all([1, 2, nil, 3]) }
+    producer.flush
+    assert_equal [1, 2], stream.read_all
+    assert_equal [0, 0, 0, stream.head.offset],
+                 [producer.pending, producer.pending_bytes, producer.in_flight, producer.acknowledged_offset]
+    producer.close
+  end
+
+  def test_headers_of_a_producer_may_be_callables
+    tokens = Queue.new
+    DurableStreams::Testing.install!
+    stream = DurableStreams.create("/s")
+    headers = { "X-Token" => -> { "t".tap { |token| tokens << token } }, "X-Static" => 1 }
+    DurableStreams::Producer.open(stream: stream, producer_id: "p", headers: headers) { |producer| producer << 1 }
+    post = DurableStreams::Testing.requests.last
+    assert_equal %w[POST t 1], [post.method, post.headers["x-token"], post.headers["x-static"]]
+    assert_equal 1, tokens.size
+  ensure
+    DurableStreams::Testing.reset!
+  end
+
+  def test_many_threads_share_a_producer
+    stream = json_stream
+    DurableStreams::Producer.open(stream: stream, producer_id: "p", max_queued_messages: 100) do |producer|
+      Array.new(5) { |t| Thread.new { 200.times { |n| producer << [t, n] } } }.each(&:join)
+    end
+    stored = stream.read_all
+    5.times { |t| assert_equal (0...200).to_a, stored.select { |thread, _| thread == t }.map(&:last) }
+  end
+
   def test_append_with_a_result
     producer = DurableStreams::Producer.new(stream: json_stream, producer_id: "p")
     result = producer.append!(1)
@@ -73,5 +118,7 @@ class ProducerTest < StreamTest
     assert_raises(ArgumentError) { DurableStreams::Producer.new(producer_id: "p") }
     error = assert_raises(ArgumentError) { DurableStreams::Producer.new(stream: stream, producer_id: "p", epoch: -1) }
     assert_match(/epoch/, error.message)
+    error = assert_raises(ArgumentError) { DurableStreams::Producer.new(stream: stream, producer_id: "p", next_seq: 3) }
+    assert_match(/next_seq/, error.message)
   end
 end

@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require_relative "helper"
+require "stringio"
 
 class OperationsTest < StreamTest
   def test_results_answer_to_methods_and_to_names
@@ -19,6 +20,69 @@ class OperationsTest < StreamTest
     stream << [1, 2] << '{"a":1}' << { "b" => nil }
     stream.append_all([3, [4]])
     assert_equal [[1, 2], { "a" => 1 }, { "b" => nil }, 3, [4]], stream.read_all
+  end
+
+  def test_append_all_is_one_request
+    stream = json_stream
+    assert_nil stream.append_all([])
+    before = stream.append_all([{ "a" => 1 }, "[2]", 3]).next_offset
+    assert_equal [[{ "a" => 1 }, [2], 3]], stream.read.reject(&:empty?).map(&:items)
+    assert_raises(ArgumentError) { stream.append_all(["1],[2", 3]) }
+    assert_raises(ArgumentError) { stream.append_all([1, nil]) }
+    assert_equal before, stream.head.offset
+    @client.stream("/b").create(content_type: :bytes)
+    bytes = @client.stream("/b")
+    bytes.append_all(%w[ab c])
+    assert_equal "abc", bytes.read_bytes.body
+  end
+
+  def test_batches_answer_to_methods_names_and_patterns
+    stream = json_stream
+    stream.append_all([1, 2, 3])
+    batch = stream.read.first
+    assert_equal [3, 2, true], [batch.size, batch[1], batch.up_to_date?]
+    assert_equal [batch.next_offset, [1, 2, 3], "[1,2,3]"], [batch["offset"], batch[:items], batch.text]
+    assert_equal [2, 4, 6], batch.map { |n| n * 2 }
+    assert_equal [3], batch.select(&:odd?).drop(1)
+    case batch
+    in { items: [first, *], offset: String }
+      assert_equal 1, first
+    end
+    case stream.append(4)
+    in { next_offset: String => offset, duplicate: false }
+      assert_equal stream.head.offset, offset
+    end
+  end
+
+  def test_a_reader_tells_of_its_answer
+    stream = json_stream
+    stream.append(1)
+    reader = stream.read(headers: { "X-Read" => "yes" }, params: { "trace" => 7 }, timeout: 5)
+    assert_equal [1], reader.flat_map(&:items)
+    assert_equal ["application/json", 200], [reader.content_type, reader.status]
+    assert_equal reader.next_offset, reader.headers["stream-next-offset"]
+    assert_predicate reader, :up_to_date?
+    refute_predicate reader, :stream_closed?
+    @server.inject_fault("/s", delay_ms: 2_000, count: 20)
+    impatient = DurableStreams::Client.new(base_url: @server.url, retry_policy: DurableStreams::RetryPolicy.new(max_retries: 0))
+    assert_raises(DurableStreams::TimeoutError) { impatient.stream("/s").read(timeout: 0.1).to_a }
+    @server.clear_faults
+  end
+
+  def test_what_a_creation_answered_is_kept
+    stream = json_stream
+    assert_equal [true, 201, "application/json"], [stream.created.new?, stream.created.status, stream.created[:content_type]]
+    assert_equal [false, 200], stream.create(content_type: :json).created.to_h.values_at(:is_new, :status)
+    assert_equal [1, 2], @client.stream("/forked").create(fork_from: "/s").append_all([1, 2]).then { @client.stream("/forked").read_all }
+  end
+
+  def test_other_statuses_to_repeat_are_accepted_with_a_warning
+    logged = StringIO.new
+    DurableStreams.logger = Logger.new(logged)
+    DurableStreams::RetryPolicy.new(retryable_statuses: [418])
+    assert_match(/retryable_statuses/, logged.string)
+  ensure
+    DurableStreams.logger = nil
   end
 
   def test_bytes_come_back_as_they_went

@@ -91,7 +91,6 @@ impl NativeProducer {
             headers: options.get_or_default("headers")?,
             retry: retry(&options)?,
             on_error,
-            ..ProducerConfig::default()
         };
         Producer::open(&stream.0, config).map(Self).map_err(|error| raised(ruby, &error))
     }

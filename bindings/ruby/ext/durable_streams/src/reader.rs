@@ -67,9 +67,10 @@ impl NativeBatch {
     /// The next messages from a place on, this many at most, and the place of the rest.
     fn part(ruby: &Ruby, this: &Self, at: usize, most: usize) -> Result<(RArray, Option<usize>), Error> {
         match decode(&this.0, at, most) {
-            // SAFETY: it was made a moment ago.
             Ok((messages, rest)) => {
-                Ok((RArray::from_value(unsafe { Value::from_raw(messages) }).unwrap_or(ruby.ary_new()), rest))
+                // SAFETY: it was made a moment ago, and stands on the stack.
+                let messages = unsafe { Value::from_raw(messages) };
+                Ok((RArray::from_value(messages).unwrap_or_else(|| ruby.ary_new()), rest))
             }
             Err(Failed::Raised(error)) => Err(error),
             Err(Failed::Invalid(what)) => {
