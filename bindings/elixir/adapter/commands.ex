@@ -31,7 +31,9 @@ defmodule DurableStreams.Adapter.Commands do
     {result, Session.new(command["serverUrl"])}
   end
 
-  defp run("configure", command, session), do: {Outcome.success("configure"), Session.limits(session, command)}
+  defp run("configure", command, session),
+    do: {Outcome.success("configure"), Session.limits(session, command)}
+
   defp run("shutdown", _command, session), do: {Outcome.success("shutdown"), session}
 
   defp run("set-dynamic-header", command, session) do
@@ -62,7 +64,9 @@ defmodule DurableStreams.Adapter.Commands do
         fork_sub_offset: command["forkSubOffset"]
       )
 
-    result = Outcome.success("create", %{status: if(stream.created, do: 201, else: 200), offset: stream.next_offset})
+    result =
+      Outcome.success("create", %{status: if(stream.created, do: 201, else: 200), offset: stream.next_offset})
+
     {result, Session.learn(session, command, stream.content_type)}
   end
 
@@ -119,7 +123,10 @@ defmodule DurableStreams.Adapter.Commands do
 
   defp run("close", command, session) do
     data = if command["data"], do: body(session, command)
-    closed = session |> Session.stream(command) |> Stream.close!(data: data, content_type: command["contentType"])
+
+    closed =
+      session |> Session.stream(command) |> Stream.close!(data: data, content_type: command["contentType"])
+
     {Outcome.success("close", %{status: 200, finalOffset: closed.final_offset || ""}), session}
   end
 

@@ -58,6 +58,10 @@ defmodule DurableStreams.Adapter.Dynamic do
     used = :ets.tab2list(sent.used)
     headers = for {{:header, name}, value} <- used, into: %{}, do: {name, value}
     params = for {{:param, name}, value} <- used, into: %{}, do: {name, value}
-    for {key, values} <- [headersSent: headers, paramsSent: params], values != %{}, into: %{}, do: {key, values}
+
+    for {key, values} <- [headersSent: headers, paramsSent: params],
+        values != %{},
+        into: %{},
+        do: {key, values}
   end
 end

@@ -45,9 +45,7 @@ defmodule DurableStreams.Adapter.Outcome do
 
   def failure(kind, %Error{} = error) do
     details =
-      without_nil(
-        Map.merge(%{finalOffset: error.final_offset, code: error.code}, facts(error.reason))
-      )
+      without_nil(Map.merge(%{finalOffset: error.final_offset, code: error.code}, facts(error.reason)))
 
     # What the client refuses itself the server would refuse with 400.
     status = error.status || if(kind == "append" and error.code == "INVALID_ARGUMENT", do: 400)

@@ -22,7 +22,10 @@ defmodule DurableStreams.Adapter.Read do
     }
 
     parent = self()
-    {pid, monitor} = spawn_monitor(fn -> send(parent, {self(), batches(stream, command, collected, parent)}) end)
+
+    {pid, monitor} =
+      spawn_monitor(fn -> send(parent, {self(), batches(stream, command, collected, parent)}) end)
+
     timer = Process.send_after(self(), {pid, :out_of_time}, command["timeoutMs"] || @timeout)
     collected = wait(pid, monitor, collected)
     Process.cancel_timer(timer)

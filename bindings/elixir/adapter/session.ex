@@ -48,7 +48,8 @@ defmodule DurableStreams.Adapter.Session do
   end
 
   # Remembers the content type of a path, or forgets it.
-  def learn(session, command, nil), do: %{session | content_types: Map.delete(session.content_types, command["path"])}
+  def learn(session, command, nil),
+    do: %{session | content_types: Map.delete(session.content_types, command["path"])}
 
   def learn(session, command, content_type),
     do: %{session | content_types: Map.put(session.content_types, command["path"], content_type)}

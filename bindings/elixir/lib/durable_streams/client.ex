@@ -86,7 +86,10 @@ defmodule DurableStreams.Client do
 
   # The core says what is wrong with the numbers; it is asked before a request needs them.
   defp check_retry!(retry) do
-    handle = %{stream(%__MODULE__{base_url: "http://localhost", retry: retry}, "") | content_type: "text/plain"}
+    handle = %{
+      stream(%__MODULE__{base_url: "http://localhost", retry: retry}, "")
+      | content_type: "text/plain"
+    }
 
     with {:error, %{detail: detail}} <- handle |> Request.settings() |> Native.check_settings(),
          do: raise(ArgumentError, "retry: #{detail}")

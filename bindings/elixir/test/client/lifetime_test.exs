@@ -1,0 +1,77 @@
+defmodule DurableStreams.LifetimeTest do
+  use DurableStreams.Test.ClientCase, async: false
+
+  test "the end of a process ends its read", %{server: server, stream: stream} do
+    stream = json(stream)
+
+    for live <- [:long_poll, :sse] do
+      reader = spawn(fn -> Handle.consumer!(stream, live: live) |> Stream.run() end)
+      eventually(fn -> TestServer.live_readers(server) == 1 end)
+      Process.exit(reader, :kill)
+      eventually(fn -> TestServer.live_readers(server) == 0 end)
+    end
+  end
+
+  test "halting ends the read at once", %{server: server, stream: stream} do
+    stream = json(stream)
+    Handle.append!(stream, [1])
+
+    for live <- [:long_poll, :sse] do
+      assert [%{items: [1]}] = Handle.consumer!(stream, live: live) |> Enum.take(1)
+      eventually(fn -> TestServer.live_readers(server) == 0 end)
+
+      assert_raise RuntimeError, "planned", fn ->
+        Handle.consumer!(stream, live: live) |> Enum.each(fn _ -> raise "planned" end)
+      end
+
+      eventually(fn -> TestServer.live_readers(server) == 0 end)
+    end
+  end
+
+  test "a wait that was given up leaves no message behind", %{stream: stream} do
+    stream = json(stream)
+
+    for _ <- 1..50,
+        do: assert({:error, :timeout} = Handle.read(stream, live: :long_poll, offset: "now", timeout: 1))
+
+    Handle.append!(stream, [1])
+    assert Process.info(self(), :messages) == {:messages, []}
+  end
+
+  test "opening, reading, halting and dying 10,000 times keeps memory flat", %{stream: stream} do
+    stream = json(stream)
+    Handle.append!(stream, [1, 2, 3])
+
+    round = fn n ->
+      case rem(n, 4) do
+        0 -> assert [%{items: [1, 2, 3]}] = Handle.consumer!(stream) |> Enum.take(1)
+        1 -> Handle.consumer!(stream)
+        2 -> assert {:error, :timeout} = Handle.read(stream, live: :long_poll, offset: "now", timeout: 0)
+        3 -> dying(stream)
+      end
+    end
+
+    Enum.each(1..2_000, round)
+    before = resident()
+    Enum.each(1..10_000, round)
+    grown = resident() - before
+    assert grown < 24_000, "#{grown} KiB more after 10,000 rounds"
+    assert Process.info(self(), :messages) == {:messages, []}
+  end
+
+  defp dying(stream) do
+    {pid, monitor} =
+      spawn_monitor(fn -> Handle.consumer!(stream, live: :long_poll) |> Enum.each(fn _ -> exit(:done) end) end)
+
+    receive do
+      {:DOWN, ^monitor, :process, ^pid, :done} -> :ok
+    end
+  end
+
+  # Memory of the whole process, native library included. Units: KiB.
+  defp resident do
+    :erlang.garbage_collect()
+    [_, kib] = Regex.run(~r/VmRSS:\s+(\d+) kB/, File.read!("/proc/self/status"))
+    String.to_integer(kib)
+  end
+end
