@@ -72,6 +72,31 @@ class ThreadsTest < StreamTest
     assert_match(/Interrupt/, output.read)
   end
 
+  # A program with a single thread: Ruby starts another one to wake it, and may raise in the middle.
+  def test_a_program_goes_on_after_ctrl_c
+    json_stream
+    program = <<~'PROGRAM'
+      require "durable_streams"
+      stream = DurableStreams.stream(ARGV[0])
+      3.times do
+        stream.read(live: :long_poll).to_a
+      rescue Interrupt
+        $stdin.gets
+      end
+      exit!(stream.append("1").next_offset ? 42 : 1)
+    PROGRAM
+    input, output = IO.pipe
+    pid = Process.spawn("ruby", *LIBRARY, "-e", program, "#{@server.url}/s", in: input)
+    3.times do
+      wait_for_readers(1)
+      Process.kill("INT", pid)
+      wait_for_readers(0)
+      output.puts
+    end
+    Timeout.timeout(10) { Process.wait(pid) }
+    assert_equal 42, $?.exitstatus
+  end
+
   def test_many_threads_share_a_client
     threads = Array.new(10) do |n|
       Thread.new { json_stream("/stream-#{n}").append({ "index" => n }) }

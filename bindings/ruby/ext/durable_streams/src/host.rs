@@ -151,7 +151,7 @@ pub(crate) fn serve(ruby: &Ruby) -> Result<bool, Error> {
                     () = interrupt.notified() => None,
                 }
             })
-        });
+        })?;
         match job {
             Some(Ok(Some(job))) => {
                 if let Err(error) = job.perform(ruby) {

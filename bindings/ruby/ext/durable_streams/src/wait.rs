@@ -44,7 +44,7 @@ pub(crate) fn wait<T>(ruby: &Ruby, operation: impl Future<Output = Outcome<T>>) 
                     () = interrupt.notified() => Event::Interrupted,
                 }
             })
-        });
+        })?;
         match event {
             Some(Ok(Event::Done(outcome))) => return outcome.map_err(|error| raised(ruby, &error)),
             Some(Ok(Event::Asked(job))) => job.perform(ruby)?,
@@ -70,8 +70,9 @@ pub(crate) fn check_interrupts() -> Result<(), Error> {
 
 /// Runs `work` without the lock of Ruby's threads. It must not touch Ruby. `interrupt` is
 /// notified when Ruby wants the thread back. `None`: an interrupt was waiting already and `work`
-/// has not run. `Err`: `work` panicked.
-pub(crate) fn without_lock<R>(interrupt: &Notify, work: impl FnOnce() -> R) -> Option<Result<R, ()>> {
+/// has not run. `Some(Err)`: `work` panicked.
+/// Errors: what Ruby raises meanwhile; what `work` returned is dropped then.
+pub(crate) fn without_lock<R>(interrupt: &Notify, work: impl FnOnce() -> R) -> Result<Option<Result<R, ()>>, Error> {
     struct Region<F, R> {
         work: Option<F>,
         result: Option<Result<R, ()>>,
@@ -97,15 +98,20 @@ pub(crate) fn without_lock<R>(interrupt: &Notify, work: impl FnOnce() -> R) -> O
 
     let mut region = Region { work: Some(work), result: None };
     let run = runner(&region);
-    // SAFETY: both functions get what they expect. Unlike its sibling, this call does not check
-    // for interrupts itself, so it never jumps over the frames of Rust.
-    unsafe {
-        rb_sys::rb_thread_call_without_gvl2(
-            Some(run),
-            ptr::from_mut(&mut region).cast(),
-            Some(unblock),
-            ptr::from_ref(interrupt).cast_mut().cast(),
-        );
-    }
-    region.result
+    // This call does not check for interrupts, unlike its sibling. But for a program's only thread
+    // Ruby starts another one that calls `unblock`, and waiting for its end does check: a jump
+    // from there must not pass over the frames of Rust, whose futures would stay as they are.
+    protect(|| {
+        // SAFETY: both functions get what they expect, and `protect` catches the jump.
+        unsafe {
+            rb_sys::rb_thread_call_without_gvl2(
+                Some(run),
+                ptr::from_mut(&mut region).cast(),
+                Some(unblock),
+                ptr::from_ref(interrupt).cast_mut().cast(),
+            );
+        }
+        rb_sys::Qnil.into()
+    })?;
+    Ok(region.result)
 }
