@@ -44,9 +44,13 @@ public struct BatchingConfig: Sendable, Hashable {
         self.init(maxBytes: maxBytes, lingerMs: milliseconds(linger), maxInFlight: maxInFlight)
     }
 
+    /// 1 MiB, 5 ms, 5 batches under way.
     public static let `default` = BatchingConfig()
+    /// 4 MiB, 20 ms, 10 batches under way.
     public static let highThroughput = BatchingConfig(maxBytes: 4_194_304, lingerMs: 20, maxInFlight: 10)
+    /// 64 KiB, 1 ms, 5 batches under way.
     public static let lowLatency = BatchingConfig(maxBytes: 65_536, lingerMs: 1, maxInFlight: 5)
+    /// Every append is a request of its own.
     public static let disabled = BatchingConfig(maxBytes: 0, lingerMs: 0, maxInFlight: 1)
 }
 
@@ -83,8 +87,11 @@ public struct RetryConfig: Sendable, Hashable {
             multiplier: multiplier, jitter: jitter)
     }
 
+    /// 3 attempts, from 100 ms to 5 s, jitter 0.2.
     public static let `default` = RetryConfig()
+    /// One attempt.
     public static let none = RetryConfig(maxAttempts: 1)
+    /// 5 attempts, from 50 ms to 10 s, jitter 0.3.
     public static let aggressive = RetryConfig(maxAttempts: 5, initialDelayMs: 50, maxDelayMs: 10_000, jitter: 0.3)
 
     /// The delay before the attempt with this number, counted from 0, varied by `jitter`.
@@ -118,6 +125,7 @@ public struct HTTPConfig: Sendable {
         self.session = session
     }
 
+    /// 30 s, 65 s for a long-poll, the core's own connections.
     public static let `default` = HTTPConfig()
 }
 
@@ -132,11 +140,17 @@ public enum IdempotentProducerConfig: Sendable {
 
 /// Everything that can be set for a handle.
 public struct HandleConfiguration: Sendable {
+    /// Whether appends go through a producer.
     public var idempotentProducer: IdempotentProducerConfig
+    /// How concurrent appends travel together.
     public var batching: BatchingConfig
+    /// HTTP settings.
     public var http: HTTPConfig
+    /// How requests are repeated.
     public var retry: RetryConfig
+    /// Headers of every request.
     public var headers: HeadersRecord
+    /// Query parameters of every request.
     public var params: ParamsRecord
 
     public init(
@@ -152,6 +166,7 @@ public struct HandleConfiguration: Sendable {
         self.params = params
     }
 
+    /// No producer, the presets of the parts.
     public static let `default` = HandleConfiguration()
 
     /// The part that a handle without a producer has, too.
@@ -165,7 +180,9 @@ public struct HandleConfiguration: Sendable {
 extension DurableStream {
     /// Settings of a handle. Times in seconds.
     public struct Configuration: Sendable {
+        /// Headers of every request.
         public var headers: HeadersRecord
+        /// Query parameters of every request.
         public var params: ParamsRecord
         /// Limit of one exchange.
         public var timeout: TimeInterval
@@ -200,13 +217,16 @@ extension DurableStream {
             self.connectTimeout = connectTimeout
         }
 
+        /// 30 s, 65 s for a long-poll, the core's own connections and retries, no batching.
         public static let `default` = Configuration()
     }
 }
 
 /// What this library is.
 public enum ClientInfo {
+    /// The name requests carry.
     public static let name = "durable-streams-swift"
+    /// The version of the package.
     public static let version = "0.1.0"
 }
 

@@ -93,7 +93,9 @@ public struct DurableStreamError: Error, Sendable {
 }
 
 extension DurableStreamError: LocalizedError, CustomStringConvertible {
+    /// The message.
     public var errorDescription: String? { message }
+    /// Code and message.
     public var description: String { "\(code.rawValue): \(message)" }
 }
 

@@ -50,6 +50,7 @@ public actor IdempotentProducer {
             self.retry = retry
         }
 
+        /// 1 MiB, 5 ms, 5 batches under way; no takeover.
         public static let `default` = Configuration()
     }
 
@@ -109,7 +110,13 @@ public actor IdempotentProducer {
     /// Takes a message; waits only while the queue is full. Failures go to `onError`.
     /// Shape: bytes; on a JSON stream one JSON value, which stays one message even if it is an array.
     public nonisolated func appendData(_ data: Data) async {
-        await taken { try $0.append(message: data) }
+        do {
+            let producer = try opened.get()
+            if try atOnce(producerId: producerId, { try producer.take(message: data, waits: true) }) { return }
+            try await inCore(producerId: producerId) { try await producer.room(cancel: $0) }
+        } catch {
+            report(error)
+        }
     }
 
     /// Takes text; see `appendData`.
@@ -146,13 +153,8 @@ public actor IdempotentProducer {
 
     /// Takes messages, each behind its length.
     private nonisolated func cross(_ framed: Data) async {
-        await taken { try $0.appendFramed(data: framed) }
-    }
-
-    /// Waits while the queue is full of what `take` took.
-    private nonisolated func taken(_ take: (FfiProducer) throws -> FfiReceipt?) async {
         do {
-            if let full = try atOnce(producerId: producerId, { try take(opened.get()) }) {
+            if let full = try atOnce(producerId: producerId, { try opened.get().appendFramed(data: framed) }) {
                 try await inCore(producerId: producerId) { try await full.room(cancel: $0) }
             }
         } catch {
@@ -181,7 +183,7 @@ public actor IdempotentProducer {
 
     private nonisolated func enqueue(_ message: () throws -> Data) {
         do {
-            _ = try atOnce(producerId: producerId) { try opened.get().append(message: message()) }
+            _ = try atOnce(producerId: producerId) { try opened.get().take(message: message(), waits: false) }
         } catch {
             report(error)
         }

@@ -2,10 +2,13 @@ import Foundation
 
 /// Where a reader of a stream stood, to be kept over the end of a process.
 public struct SuspendedStreamState: Sendable, Hashable, Codable {
+    /// The stream's URL.
     public let url: URL
     /// Where to go on.
     public let offset: Offset
+    /// The stream's content type, if it was known.
     public let contentType: String?
+    /// When the state was taken.
     public let suspendedAt: Date
 
     public init(url: URL, offset: Offset, contentType: String?, suspendedAt: Date = Date()) {
@@ -73,8 +76,10 @@ public actor StreamLifecycleManager {
         return (stream, state)
     }
 
+    /// What is kept of a stream, if it is suspended.
     public func getSuspendedState(for url: URL) -> SuspendedStreamState? { states[url] }
 
+    /// Whether a stream is suspended.
     public func isSuspended(_ url: URL) -> Bool { states[url] != nil }
 
     /// The configuration that `resume` uses for a stream.
@@ -82,10 +87,12 @@ public actor StreamLifecycleManager {
         configurations[url] = configuration
     }
 
+    /// Forgets all states and configurations.
     public func clearAll() {
         states = [:]
         configurations = [:]
     }
 
+    /// Every stream that is suspended.
     public var suspendedURLs: [URL] { Array(states.keys) }
 }

@@ -17,10 +17,12 @@ public struct Offset: RawRepresentable, Sendable, Hashable, Codable, Comparable 
     /// The end of the stream as it is when the read begins.
     public static let now = Offset("now")
 
+    /// From its text.
     public init(from decoder: any Decoder) throws {
         rawValue = try decoder.singleValueContainer().decode(String.self)
     }
 
+    /// As its text alone.
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()
         try container.encode(rawValue)
@@ -39,5 +41,6 @@ extension Offset: ExpressibleByStringLiteral {
 }
 
 extension Offset: CustomStringConvertible {
+    /// The token as it travels.
     public var description: String { rawValue }
 }

@@ -6,13 +6,19 @@ internal import DurableStreamsFFI
 
 /// What is to be read.
 public struct StreamOptions: Sendable {
+    /// The stream's URL.
     public var url: URL
+    /// Where to start.
     public var offset: Offset
+    /// How to go on at the end of what there is.
     public var live: LiveMode
+    /// Headers of every request.
     public var headers: HeadersRecord
+    /// Query parameters of every request.
     public var params: ParamsRecord
     /// Limit of one exchange. Units: seconds.
     public var timeout: TimeInterval
+    /// A session whose configuration requests are made with; `.shared` stands for the core's own connections.
     public var session: URLSession
 
     public init(
@@ -60,10 +66,13 @@ public struct StreamResponse: Sendable {
     public let upToDate: Bool
     /// Cursor for a later live read.
     public let cursor: String?
+    /// The stream's content type.
     public let contentType: String?
+    /// HTTP status of the first answer.
     public let status: Int
     /// Where the read began.
     public let startOffset: Offset
+    /// How the read goes on.
     public let live: LiveMode
     /// The stream is closed and this is its end.
     public let streamClosed: Bool

@@ -14,6 +14,7 @@ public enum LiveMode: String, Sendable, Hashable, Codable, CaseIterable {
 
 /// Messages of a JSON stream, and where to go on after them.
 public struct JsonBatch<T: Sendable>: Sendable {
+    /// The messages.
     public let items: [T]
     /// Where to resume after these items.
     public let offset: Offset
@@ -34,10 +35,15 @@ public struct JsonBatch<T: Sendable>: Sendable {
 }
 
 extension JsonBatch: Sequence {
+    /// Iterates over the items.
     public func makeIterator() -> IndexingIterator<[T]> { items.makeIterator() }
+    /// How many items there are.
     public var count: Int { items.count }
+    /// Whether there is no item.
     public var isEmpty: Bool { items.isEmpty }
+    /// The first item.
     public var first: T? { items.first }
+    /// The last item.
     public var last: T? { items.last }
 }
 
@@ -72,6 +78,7 @@ public struct ByteChunk: Sendable, Hashable {
 
 /// Text of a stream, and where to go on after it. Never cut inside a character.
 public struct TextChunk: Sendable, Hashable {
+    /// The text.
     public let text: String
     /// Where to resume after this text.
     public let offset: Offset
@@ -99,7 +106,9 @@ public typealias ByteResult = ByteChunk
 
 /// An event of a read over server-sent events, put together with the control event that makes it final.
 public struct SSEEvent: Sendable, Hashable {
+    /// Its type, if it has one.
     public let event: String?
+    /// Its data; of a binary stream base64.
     public let data: String
     /// Where to resume after this event.
     public let id: String?
@@ -121,9 +130,13 @@ public struct SSEEvent: Sendable, Hashable {
 public struct StreamInfo: Sendable, Hashable {
     /// The end of the stream.
     public let offset: Offset?
+    /// Content type as stored.
     public let contentType: String?
+    /// Entity tag, if the server sends one.
     public let etag: String?
+    /// How caches may keep it.
     public let cacheControl: String?
+    /// Whether the stream is closed.
     public let streamClosed: Bool
     /// Sliding time to live as configured. Units: seconds.
     public let ttlSeconds: Int?
@@ -159,6 +172,7 @@ public struct StreamInfo: Sendable, Hashable {
 
 /// What is to be created; what is absent is not sent.
 public struct CreateOptions: Sendable, Hashable {
+    /// Content type; a fork inherits its source's.
     public var contentType: String?
     /// Sliding time to live.
     public var ttlSeconds: Int?
@@ -198,9 +212,11 @@ public struct CreateOptions: Sendable, Hashable {
 public struct CreateResult: Sendable, Hashable {
     /// Whether this call created it; otherwise it existed with the same settings.
     public let isNew: Bool
+    /// Content type as stored.
     public let contentType: String?
     /// The end of the stream.
     public let offset: Offset?
+    /// Whether the stream is closed.
     public let streamClosed: Bool
     /// HTTP status of the answer.
     public let status: Int
