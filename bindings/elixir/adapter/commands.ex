@@ -215,7 +215,7 @@ defmodule DurableStreams.Adapter.Commands do
   end
 
   defp run("validate", %{"target" => target}, session) do
-    validate(target)
+    validate(target, session)
     {Outcome.success("validate"), session}
   end
 
@@ -255,6 +255,7 @@ defmodule DurableStreams.Adapter.Commands do
 
   defp opened(command, session, options) do
     start(
+      session,
       [
         stream: Session.stream(session, command),
         producer_id: command["producerId"],
@@ -265,15 +266,15 @@ defmodule DurableStreams.Adapter.Commands do
     )
   end
 
-  defp start(options) do
-    case Writer.start_link(options) do
+  defp start(session, options) do
+    case Session.start_writer(session, options) do
       {:ok, writer} -> writer
       {:error, {:invalid_argument, text}} -> raise ArgumentError, text
       {:error, reason} -> raise Error, reason: reason, code: "INTERNAL_ERROR"
     end
   end
 
-  defp validate(%{"target" => "retry-options"} = target) do
+  defp validate(%{"target" => "retry-options"} = target, _session) do
     retry =
       for {name, option} <- [
             {"maxRetries", :max_retries},
@@ -287,7 +288,7 @@ defmodule DurableStreams.Adapter.Commands do
     Client.new("http://127.0.0.1:9", retry: retry)
   end
 
-  defp validate(%{"target" => "idempotent-producer"} = target) do
+  defp validate(%{"target" => "idempotent-producer"} = target, session) do
     options =
       for {name, option} <- [
             {"epoch", :epoch},
@@ -301,9 +302,9 @@ defmodule DurableStreams.Adapter.Commands do
 
     stream = "http://127.0.0.1:9" |> Client.new() |> Client.stream("/validated")
     id = target["producerId"] || "validated"
-    start([stream: Stream.with_content_type(stream, "text/plain"), producer_id: id] ++ options)
+    start(session, [stream: Stream.with_content_type(stream, "text/plain"), producer_id: id] ++ options)
   end
 
-  defp validate(%{"target" => other}),
+  defp validate(%{"target" => other}, _session),
     do: raise(Outcome.NotSupported, message: "there is no target #{inspect(other)}")
 end

@@ -3,7 +3,7 @@ defmodule DurableStreams.Adapter.Session do
   # What is kept between commands: content types, writers, dynamic values, time limits.
 
   alias DurableStreams.Adapter.Dynamic
-  alias DurableStreams.Client
+  alias DurableStreams.{Client, Writer}
 
   @octets "application/octet-stream"
   @limits %{
@@ -12,14 +12,20 @@ defmodule DurableStreams.Adapter.Session do
     "sseIdleTimeoutMs" => :sse_idle_timeout
   }
 
-  defstruct [:server_url, content_types: %{}, writers: %{}, headers: %{}, params: %{}, limits: []]
+  defstruct [:server_url, :owner, content_types: %{}, writers: %{}, headers: %{}, params: %{}, limits: []]
 
-  def new(server_url), do: %__MODULE__{server_url: String.trim_trailing(server_url, "/")}
+  def new(server_url) do
+    # Whoever starts a writer again after a crash is its supervisor; a new session is a new program.
+    {:ok, owner} = Agent.start(fn -> Process.flag(:trap_exit, true) end)
+    %__MODULE__{server_url: String.trim_trailing(server_url, "/"), owner: owner}
+  end
+
+  def start_writer(session, options), do: Agent.get(session.owner, fn _ -> Writer.start_link(options) end)
 
   # Lets everything go without a word, as a program that ends does.
   def forget(session) do
     for {_key, writer} <- session.writers, do: Process.exit(writer, :kill)
-    :ok
+    Process.exit(session.owner, :kill)
   end
 
   def limits(session, command) do

@@ -4,6 +4,9 @@ defmodule DurableStreams.Application do
 
   @impl true
   def start(_type, _arguments) do
-    Supervisor.start_link([DurableStreams.Storage], strategy: :one_for_one, name: DurableStreams.Supervisor)
+    Supervisor.start_link([DurableStreams.Dispatcher, DurableStreams.Writers, DurableStreams.Storage],
+      strategy: :one_for_one,
+      name: DurableStreams.Supervisor
+    )
   end
 end

@@ -25,6 +25,8 @@ defmodule DurableStreams.Native do
     reader_close: 1,
     producer_open: 3,
     producer_append: 2,
+    producer_append_json: 2,
+    producer_epoch: 1,
     producer_room: 2,
     producer_append_sync: 3,
     producer_flush: 2,

@@ -16,6 +16,9 @@ defmodule DurableStreams.Writer do
 
       {DurableStreams.Writer, stream: stream, producer_id: "my-producer", name: MyApp.Writer}
 
+  One that crashed and is started again goes on in the next epoch, whatever `:epoch` says: with the
+  old one the server would take its first batches for repeated ones and drop them.
+
   What was taken is flushed when the supervisor stops the writer, as far as its `:shutdown` time
   allows. A writer that is killed loses what it had not sent.
   """
@@ -107,19 +110,28 @@ defmodule DurableStreams.Writer do
   end
 
   defp take(pid, producer, message) when is_binary(message) do
-    case Native.producer_append(producer, message) do
-      :ok -> :ok
-      {:full, waiting} -> Call.await(&Native.producer_room(&1, waiting))
-      {:error, _} = refused -> refuse(pid, Error.from_native(refused), message)
-    end
+    taken(Native.producer_append(producer, message), pid, message)
   end
 
   defp take(pid, producer, message) do
+    case Native.producer_append_json(producer, message) do
+      # Large, or with structs in it.
+      :big -> take_encoded(pid, producer, message)
+      {:refused, _reason} -> take_encoded(pid, producer, message)
+      outcome -> taken(outcome, pid, message)
+    end
+  end
+
+  defp take_encoded(pid, producer, message) do
     case JSON.encode(message) do
-      {:ok, text} -> take(pid, producer, text)
+      {:ok, text} -> taken(Native.producer_append(producer, text), pid, message)
       {:error, reason} -> refuse(pid, unencodable(reason), message)
     end
   end
+
+  defp taken(:ok, _pid, _message), do: :ok
+  defp taken({:full, waiting}, _pid, _message), do: Call.await(&Native.producer_room(&1, waiting))
+  defp taken({:error, _} = refused, pid, message), do: refuse(pid, Error.from_native(refused), message)
 
   defp refuse(pid, {:error, error}, message), do: GenServer.cast(pid, {:refused, error, message})
 
@@ -324,7 +336,7 @@ defmodule DurableStreams.Writer do
 
     fields = %{
       producer_id: opts[:producer_id],
-      epoch: opts[:epoch],
+      epoch: Writers.epoch(life(stream, opts), opts[:epoch] || 0),
       auto_claim: opts[:auto_claim] == true,
       max_batch_bytes: opts[:max_batch_bytes],
       max_batch_items: opts[:max_batch_size],
@@ -337,7 +349,7 @@ defmodule DurableStreams.Writer do
 
     case Native.producer_open(Request.settings(stream, opts[:headers]), fields, tag) do
       {:ok, producer} ->
-        :ok = Writers.register(producer)
+        :ok = Writers.register(life(stream, opts), producer)
 
         {:ok,
          %{
@@ -351,6 +363,12 @@ defmodule DurableStreams.Writer do
       {:error, details} ->
         {:stop, details.reason}
     end
+  end
+
+  # What a supervisor starts again after a crash: the next incarnation of the same writer.
+  defp life(stream, opts) do
+    parent = List.first(Process.get(:"$ancestors", []))
+    {parent, DurableStreams.Stream.url(stream), opts[:producer_id]}
   end
 
   @impl true

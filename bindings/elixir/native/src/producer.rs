@@ -16,29 +16,58 @@ use rustler::{
 use crate::{
     error::details,
     handle::Handle,
+    json::{self, Refused},
     options::{Options, copied},
     reply::{self, Operation},
 };
 
 rustler::atoms! {
-    ok, full, final_offset, duplicate, epoch, failed, in_flight, last, next_offset, next_seq, pending, seq,
+    ok, full, final_offset, duplicate, epoch, failed, in_flight, last, next_offset, next_seq, pending, refused, seq,
 }
 
 /// A producer; it ends with the process that opened it.
-pub(crate) struct OpenProducer(Mutex<Option<Producer>>);
+pub(crate) struct OpenProducer(Mutex<Life>);
+
+enum Life {
+    Open(Producer),
+    /// The epoch that was in use.
+    Ended(u64),
+}
 
 #[rustler::resource_impl]
 impl Resource for OpenProducer {
     const IMPLEMENTS_DOWN: bool = true;
 
     fn down<'a>(&'a self, _env: Env<'a>, _pid: LocalPid, _monitor: Monitor) {
-        drop(self.0.lock().take());
+        self.end();
     }
 }
 
 impl OpenProducer {
     fn get(&self) -> Result<Producer, ErrorInfo> {
-        self.0.lock().clone().ok_or_else(ended)
+        match &*self.0.lock() {
+            Life::Open(producer) => Ok(producer.clone()),
+            Life::Ended(_) => Err(ended()),
+        }
+    }
+
+    /// Lets everything go: what is not sent is dropped.
+    fn end(&self) {
+        let mut life = self.0.lock();
+        let ended = Life::Ended(life.epoch());
+        // Dropped without the lock.
+        let open = std::mem::replace(&mut *life, ended);
+        drop(life);
+        drop(open);
+    }
+}
+
+impl Life {
+    fn epoch(&self) -> u64 {
+        match self {
+            Self::Open(producer) => producer.epoch(),
+            Self::Ended(epoch) => *epoch,
+        }
     }
 }
 
@@ -76,10 +105,10 @@ fn producer_open<'a>(env: Env<'a>, handle: Term<'a>, options: Term<'a>, tag: Ref
     let opened = Handle::new(handle)?.and_then(|handle| Producer::open(&handle.stream, config));
     Ok(match opened {
         Ok(producer) => {
-            let producer = ResourceArc::new(OpenProducer(Mutex::new(Some(producer))));
+            let producer = ResourceArc::new(OpenProducer(Mutex::new(Life::Open(producer))));
             if env.monitor(&producer, &env.pid()).is_none() {
                 // The process is being killed while it runs this.
-                drop(producer.0.lock().take());
+                producer.end();
             }
             (ok(), producer).encode(env)
         }
@@ -112,10 +141,22 @@ fn reporter(owner: LocalPid, tag: Reference<'_>) -> OnError {
 /// waited for; `{:error, details}` when it was not taken.
 #[rustler::nif]
 fn producer_append<'a>(env: Env<'a>, producer: ResourceArc<OpenProducer>, message: Binary<'a>) -> Term<'a> {
-    let taken = match &*producer.0.lock() {
-        Some(producer) => producer.append(message.as_slice()),
-        None => Err(ended()),
-    };
+    let taken = producer.get().and_then(|producer| producer.append(message.as_slice()));
+    receipt(env, taken)
+}
+
+/// The same for a term, which becomes JSON; also `:big` when that takes more than a slice of a
+/// scheduler's time, and `{:refused, reason}` when it has no JSON form.
+#[rustler::nif]
+fn producer_append_json<'a>(env: Env<'a>, producer: ResourceArc<OpenProducer>, term: Term<'a>) -> Term<'a> {
+    match json::text(term) {
+        Ok(text) => receipt(env, producer.get().and_then(|producer| producer.append(&text))),
+        Err(Refused::Big) => json::big().encode(env),
+        Err(Refused::Term(reason)) => (refused(), reason).encode(env),
+    }
+}
+
+fn receipt<'a>(env: Env<'a>, taken: Result<Option<Receipt>, ErrorInfo>) -> Term<'a> {
     match taken {
         Ok(None) => ok().encode(env),
         Ok(Some(receipt)) => (full(), ResourceArc::new(Waiting(Mutex::new(Some(receipt))))).encode(env),
@@ -218,8 +259,14 @@ fn producer_state(env: Env<'_>, producer: ResourceArc<OpenProducer>) -> Term<'_>
 /// Lets everything go: what is not sent is dropped.
 #[rustler::nif]
 fn producer_drop(producer: ResourceArc<OpenProducer>) -> Atom {
-    drop(producer.0.lock().take());
+    producer.end();
     ok()
+}
+
+/// The epoch in use, or the last one that was.
+#[rustler::nif]
+fn producer_epoch(producer: ResourceArc<OpenProducer>) -> u64 {
+    producer.0.lock().epoch()
 }
 
 fn acknowledged<'a>(env: Env<'a>, stored: Acknowledged) -> Term<'a> {

@@ -125,11 +125,7 @@ fn close_stream<'a>(
 }
 
 #[rustler::nif]
-fn delete<'a>(
-    env: Env<'a>,
-    reference: Reference<'a>,
-    handle: Term<'a>,
-) -> NifResult<ResourceArc<Operation>> {
+fn delete<'a>(env: Env<'a>, reference: Reference<'a>, handle: Term<'a>) -> NifResult<ResourceArc<Operation>> {
     let handle = Handle::new(handle)?;
     let work = async move {
         let handle = handle?;
@@ -140,11 +136,7 @@ fn delete<'a>(
 }
 
 #[rustler::nif]
-fn head<'a>(
-    env: Env<'a>,
-    reference: Reference<'a>,
-    handle: Term<'a>,
-) -> NifResult<ResourceArc<Operation>> {
+fn head<'a>(env: Env<'a>, reference: Reference<'a>, handle: Term<'a>) -> NifResult<ResourceArc<Operation>> {
     let handle = Handle::new(handle)?;
     let work = async move {
         let handle = handle?;

@@ -9,6 +9,7 @@ mod encode;
 use rustler::{Binary, Encoder, Env, OwnedBinary, Term};
 
 pub(crate) use decode::decode;
+pub(crate) use encode::Refused;
 
 rustler::atoms! { ok, error, big }
 
@@ -28,11 +29,16 @@ fn json_encode_dirty<'a>(env: Env<'a>, term: Term<'a>) -> Term<'a> {
     encoded(env, term, encode::Budget { terms: usize::MAX, bytes: usize::MAX })
 }
 
+/// The text of a term, as far as a slice of a scheduler's time allows.
+pub(crate) fn text(term: Term<'_>) -> Result<Vec<u8>, Refused<'_>> {
+    encode::encode(term, SLICE)
+}
+
 fn encoded<'a>(env: Env<'a>, term: Term<'a>, budget: encode::Budget) -> Term<'a> {
     match encode::encode(term, budget) {
         Ok(text) => (ok(), binary(env, &text)).encode(env),
-        Err(encode::Refused::Big) => big().encode(env),
-        Err(encode::Refused::Term(term)) => (error(), term).encode(env),
+        Err(Refused::Big) => big().encode(env),
+        Err(Refused::Term(term)) => (error(), term).encode(env),
     }
 }
 
