@@ -13,6 +13,9 @@ use std::{
 
 use serde_json::Value;
 
+mod consumer;
+mod sources;
+
 use crate::{
     cargo::{Profile, cargo},
     conformance_client,
@@ -51,6 +54,9 @@ pub(crate) fn run(alone: bool) -> Outcome<Tally> {
     let swift = Swift::found(Profile::Dev)?;
     let mut tally = Tally::of("swift: the package builds without warnings", swift.build());
     tally += swift.test()?;
+    tally += consumer::run(&swift)?;
+    tally += Tally::of("swift: every public name says what it is", sources::documented());
+    tally += Tally::of("swift/Scripts/xcframework.sh --dry-run", sources::dry_run());
     if alone {
         tally += conformance_client::run(&conformance_client::Options::of(Language::Swift), None)?;
     }
@@ -147,11 +153,16 @@ impl Swift {
 
     /// A command of the toolchain about our package.
     fn swift(&self, verb: &str) -> Command {
-        let (package, scratch, library) = self.places();
+        let (package, scratch, _) = self.places();
+        self.about(verb, &package, &scratch)
+    }
+
+    /// A command of the toolchain about a package that needs our library.
+    fn about(&self, verb: &str, package: &Path, scratch: &Path) -> Command {
         let mut swift = self.start("swift");
         swift.args([verb, "--disable-sandbox", "--package-path"]).arg(package).arg("--scratch-path").arg(scratch);
         let mut flag = OsString::from("-L");
-        flag.push(library);
+        flag.push(self.places().2);
         swift.arg("-Xlinker").arg(flag);
         swift
     }
@@ -164,6 +175,17 @@ impl Swift {
                 (inside.join("package"), inside.join("build"), inside.join("lib"))
             }
             None => (root().join("swift"), peers().join("swift-build"), self.library.clone()),
+        }
+    }
+
+    /// The folder of a package that depends on ours, as we see it and as the toolchain does.
+    fn consumer(&self) -> (PathBuf, PathBuf) {
+        match &self.folder {
+            Some(folder) => {
+                let inside = Path::new(INSIDE).join("consumer");
+                (folder.join(inside.strip_prefix("/").unwrap_or(&inside)), inside)
+            }
+            None => (peers().join("swift-consumer"), peers().join("swift-consumer")),
         }
     }
 
@@ -228,7 +250,7 @@ fn installed() -> Outcome<PathBuf> {
 }
 
 /// Where this machine gets its Debian packages from; absent: where debootstrap would.
-fn mirror() -> Option<String> {
+pub(crate) fn mirror() -> Option<String> {
     let targets = capture(command("apt-get").args([
         "indextargets",
         "--format",
