@@ -1,9 +1,10 @@
 //! Elixir: the mix project, its tests, and the adapter over it. Elixir itself comes from the
 //! system's packages; the native library is a cargo workspace of its own, built by `mix compile`.
 
-use std::{process::Command, sync::OnceLock};
+use std::{path::PathBuf, process::Command, sync::OnceLock};
 
 use crate::{
+    cargo::cargo,
     conformance_client,
     language::{Adapter, Language},
     process::{Outcome, capture, command, root, run as run_command},
@@ -21,8 +22,8 @@ const BUILT: &str = "bindings/elixir/_build/test";
 /// otherwise a part of its own.
 pub(crate) fn run(alone: bool) -> Outcome<Tally> {
     build()?;
-    let mut tally =
-        Tally::of("format of the Elixir package", run_command(mix("test").args(["format", "--check-formatted"])));
+    let mut tally = native();
+    tally += Tally::of("format of the Elixir package", run_command(mix("test").args(["format", "--check-formatted"])));
     tally += Tally::of("tests of the Elixir package", run_command(mix("test").arg("test")));
     tally += streamkeeper::run()?;
     if alone {
@@ -46,6 +47,27 @@ pub(crate) fn adapter() -> Outcome<Adapter> {
     Ok(Adapter { arguments, jobs: 4, ..Adapter::new("elixir") })
 }
 
+/// Builds the package as it is shipped. Where its modules are.
+pub(crate) fn measured() -> Outcome<PathBuf> {
+    tools::elixir()?;
+    require_new_enough()?;
+    run_command(mix("prod").arg("compile"))?;
+    Ok(root().join("bindings/elixir/_build/prod/lib/durable_streams/ebin"))
+}
+
+/// The native library in order: format and lints. `cargo xtask test lint` does not know its workspace.
+fn native() -> Tally {
+    let manifest = root().join("bindings/elixir/native/Cargo.toml");
+    let in_order = |arguments: &[&str], more: &[&str]| {
+        let mut cargo = cargo();
+        cargo.args(arguments).arg("--manifest-path").arg(&manifest).args(more);
+        run_command(cargo.env("CARGO_TARGET_DIR", root().join("target")))
+    };
+    let mut tally = Tally::of("format of the native library for Elixir", in_order(&["fmt"], &["--check"]));
+    tally += Tally::of("clippy of the native library for Elixir", in_order(&["clippy"], &["--", "-D", "warnings"]));
+    tally
+}
+
 /// Builds the native library and the modules, the adapter's among them.
 fn build() -> Outcome<()> {
     tools::elixir()?;
@@ -55,16 +77,22 @@ fn build() -> Outcome<()> {
 
 /// Mix on our project.
 pub(crate) fn mix(environment: &str) -> Command {
-    let mut mix = command("mix");
+    let mut mix = program("mix");
     mix.current_dir(root().join("bindings/elixir"));
     mix.env("MIX_ENV", environment).env("CARGO_TARGET_DIR", root().join("target"));
-    // File names are UTF-8 whatever the machine's locale says.
-    mix.env("ELIXIR_ERL_OPTIONS", "+fnu");
     mix
 }
 
+/// `elixir`, or another program of it.
+pub(crate) fn program(name: &str) -> Command {
+    let mut program = command(name);
+    // File names are UTF-8 whatever the machine's locale says.
+    program.env("ELIXIR_ERL_OPTIONS", "+fnu");
+    program
+}
+
 fn require_new_enough() -> Outcome<()> {
-    let version = capture(command("elixir").args(["--erl", "+fnu", "-e", "IO.write(System.version())"]))?;
+    let version = capture(program("elixir").args(["-e", "IO.write(System.version())"]))?;
     let mut numbers = version.split('.').filter_map(|number| number.parse::<u32>().ok());
     let found = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     if found < OLDEST {

@@ -5,7 +5,9 @@ use clap::{Args, ValueEnum};
 
 use crate::process::{Outcome, peers};
 
+mod beside_rust;
 mod client;
+mod elixir;
 mod kotlin;
 mod node;
 mod python;
@@ -30,6 +32,8 @@ pub(crate) enum Subject {
     Kotlin,
     /// Our gem beside Net::HTTP and JSON.
     Ruby,
+    /// Our Elixir package beside :httpc and JSON in Elixir.
+    Elixir,
     /// Our Swift client beside the Rust client it stands on.
     Swift,
 }
@@ -64,6 +68,7 @@ pub(crate) fn run(subject: Subject, options: &Options) -> Outcome<()> {
         Subject::Node => node::run(options)?,
         Subject::Kotlin => kotlin::run(options)?,
         Subject::Ruby => ruby::run(options)?,
+        Subject::Elixir => elixir::run(options)?,
         Subject::Swift => swift::run(options)?,
     };
     println!("\n{table}");

@@ -1,6 +1,8 @@
 defmodule DurableStreams.ClientStreamTest do
   use DurableStreams.Test.ClientCase, async: true
 
+  alias DurableStreams.Test.Http
+
   test "create tells a new stream from one that exists", %{stream: stream} do
     assert {:ok, %Handle{created: true, content_type: "text/plain"}} =
              Handle.create(stream, content_type: "text/plain")
@@ -27,10 +29,10 @@ defmodule DurableStreams.ClientStreamTest do
   test "a stream made anew with another type is found out", %{stream: stream} do
     json(stream)
     assert {:ok, _} = Handle.append(stream, "1")
-    # Past the handle's knowledge, as another program would do it.
+    # Past the library's knowledge, as another program would do it.
     url = Handle.url(stream)
-    {:ok, {{_, 204, _}, _, _}} = :httpc.request(:delete, {url, []}, [], [])
-    {:ok, {{_, 201, _}, _, _}} = :httpc.request(:put, {url, [], 'text/plain', ""}, [], [])
+    assert {204, _, _} = Http.request("DELETE", url)
+    assert {201, _, _} = Http.request("PUT", url, [{"content-type", "text/plain"}])
     assert {:error, :content_type_mismatch} = Handle.append(stream, "plain")
     assert {:ok, _} = Handle.append(stream, "plain")
     assert %{data: "plain"} = Handle.read!(stream)
