@@ -1,7 +1,7 @@
 /** The operations of one request. */
-import com.durablestreams.kotlin.AppendOptions
+import com.durablestreams.model.AppendOptions
 import com.durablestreams.kotlin.CreateOptions
-import com.durablestreams.kotlin.ProducerClaim
+import com.durablestreams.model.ProducerClaim
 import com.durablestreams.model.Metadata
 import com.durablestreams.model.Offset
 import kotlinx.serialization.json.JsonObject

@@ -3,7 +3,7 @@ package com.durablestreams
 import com.durablestreams.exception.DurableStreamException
 import com.durablestreams.exception.ErrorCode
 import com.durablestreams.internal.blocking
-import com.durablestreams.kotlin.AppendOptions
+import com.durablestreams.model.AppendOptions
 import com.durablestreams.kotlin.ClientBuilder
 import com.durablestreams.kotlin.CreateOptions
 import com.durablestreams.kotlin.DurableStreams

@@ -15,7 +15,7 @@ import com.durablestreams.exception.ParseErrorException;
 import com.durablestreams.exception.SequenceConflictException;
 import com.durablestreams.exception.StreamClosedException;
 import com.durablestreams.exception.StreamNotFoundException;
-import com.durablestreams.kotlin.AppendOptions;
+import com.durablestreams.model.AppendOptions;
 import com.durablestreams.model.Chunk;
 import com.durablestreams.model.JsonBatch;
 import com.durablestreams.model.LiveMode;

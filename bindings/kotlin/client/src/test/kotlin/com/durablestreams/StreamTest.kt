@@ -7,7 +7,7 @@ import com.durablestreams.exception.ParseErrorException
 import com.durablestreams.exception.StreamClosedException
 import com.durablestreams.exception.StreamExistsException
 import com.durablestreams.exception.StreamNotFoundException
-import com.durablestreams.kotlin.AppendOptions
+import com.durablestreams.model.AppendOptions
 import com.durablestreams.kotlin.CreateOptions
 import com.durablestreams.kotlin.DurableStreams
 import com.durablestreams.model.Offset

@@ -2,6 +2,7 @@ package com.durablestreams.kotlin
 
 import com.durablestreams.exception.DurableStreamException
 import com.durablestreams.exception.ErrorCode
+import com.durablestreams.ffi.FfiBytes
 import com.durablestreams.ffi.ReadSettings
 import com.durablestreams.ffi.ReadState
 import com.durablestreams.inMilliseconds
@@ -12,6 +13,7 @@ import com.durablestreams.model.Chunk
 import com.durablestreams.model.LiveMode
 import com.durablestreams.model.Offset
 import com.durablestreams.model.ReadOptions
+import com.sun.jna.Pointer
 import kotlinx.coroutines.CancellationException
 import java.util.Optional
 import java.util.concurrent.atomic.AtomicBoolean
@@ -52,8 +54,8 @@ class Reader internal constructor(stream: StreamHandle, options: ReadOptions) : 
     suspend fun next(): Chunk? {
         while (true) {
             if (isClosed) return null
-            val (batch, now) = try {
-                core({ state.offset }) { ffi.nextBatch(null) } to ffi.state()
+            val (piece, now) = try {
+                core({ state.offset }) { ffi.nextPiece(null) } to ffi.state()
             } catch (failed: DurableStreamException) {
                 if (isClosed && failed.code == ErrorCode.CANCELLED) return null
                 throw failed
@@ -63,18 +65,19 @@ class Reader internal constructor(stream: StreamHandle, options: ReadOptions) : 
                 throw released
             }
             state = now
-            if (batch == null) return null
+            if (piece == null) return null
+            val data = piece.bytes.use(FfiBytes::copied)
             // A read that ends at the tail says so by ending.
-            if (batch.isEmpty && !isLive) continue
+            if (piece.isEmpty && !isLive) continue
             return Chunk(
-                data = batch.data,
-                isJson = batch.isJson,
-                isEmpty = batch.isEmpty,
-                nextOffset = Offset(batch.nextOffset),
-                isUpToDate = batch.upToDate,
-                isStreamClosed = batch.streamClosed,
-                cursor = Optional.ofNullable(batch.cursor),
-                statusCode = batch.status.toInt(),
+                data = data,
+                isJson = piece.isJson,
+                isEmpty = piece.isEmpty,
+                nextOffset = Offset(piece.nextOffset),
+                isUpToDate = piece.upToDate,
+                isStreamClosed = piece.streamClosed,
+                cursor = Optional.ofNullable(piece.cursor),
+                statusCode = piece.status.toInt(),
                 answerHeaders = lazy(LazyThreadSafetyMode.PUBLICATION) { now.headers.asMap() },
             )
         }
@@ -86,6 +89,12 @@ class Reader internal constructor(stream: StreamHandle, options: ReadOptions) : 
         ffi.cancel()
         ffi.close()
     }
+}
+
+/** The bytes, copied once: from where the core put them into the heap. */
+private fun FfiBytes.copied(): ByteArray {
+    val count = count().toInt()
+    return if (count == 0) ByteArray(0) else Pointer(address().toLong()).getByteArray(0, count)
 }
 
 internal fun ReadOptions.settings(): ReadSettings = ReadSettings(

@@ -15,6 +15,7 @@ import com.durablestreams.internal.asPairs
 import com.durablestreams.internal.constructing
 import com.durablestreams.internal.core
 import com.durablestreams.internal.forResults
+import com.durablestreams.model.AppendOptions
 import com.durablestreams.model.AppendResult
 import com.durablestreams.model.Chunk
 import com.durablestreams.model.CloseResult
@@ -60,30 +61,6 @@ data class CreateOptions(
     val forkOffset: Offset? = null,
     /** How far into the unit at [forkOffset]. Units: bytes or messages. */
     val forkSubOffset: Long? = null,
-    /** Headers of this request. */
-    val headers: Map<String, String> = emptyMap(),
-)
-
-/** Who writes, for an append whose numbers the program counts itself. */
-data class ProducerClaim(
-    /** Who writes; not empty. */
-    val id: String,
-    /** Which incarnation of the writer. */
-    val epoch: Long,
-    /** Number of the request in this epoch, from 0. */
-    val seq: Long,
-)
-
-/** Settings of an append. */
-data class AppendOptions @JvmOverloads constructor(
-    /** Writer coordination token. */
-    val seq: String? = null,
-    /** Only if the stream still has this entity tag. */
-    val ifMatch: String? = null,
-    /** Content type of the data, instead of the handle's. */
-    val contentType: String? = null,
-    /** Makes repeating the append harmless. */
-    val producer: ProducerClaim? = null,
     /** Headers of this request. */
     val headers: Map<String, String> = emptyMap(),
 )
