@@ -22,6 +22,7 @@ defmodule DurableStreams.Error do
   | `{:network_error, text}` | no whole answer arrived |
   | `:timeout` | no answer in time |
   | `:closed` | the writer has ended |
+  | `{:internal_error, text}` | a fault of the library or its surroundings |
   | an exception | raised by a function given for a header or parameter |
   """
 

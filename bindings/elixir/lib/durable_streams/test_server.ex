@@ -30,14 +30,19 @@ defmodule DurableStreams.TestServer do
   def port(server), do: GenServer.call(server, :server).port
 
   @doc """
-  Lets requests to the URL path `:path` fail: `:status`, `:delay_ms`, `:drop_connection`, `:retry_after` (Units: s),
-  only `:method`, so many as `:count` (1).
+  Lets requests to the URL path `:path` fail, so many as `:count` (1), only those of `:method`, each
+  with `:probability`.
+
+  `:status` with `:retry_after` (Units: s); `:delay_ms` and up to `:jitter_ms` more; `:drop_connection`; of
+  a read's body `:truncate_body_bytes` or `:corrupt_body`; `:inject_sse_event`, a type and a payload.
   """
   @spec inject_fault(GenServer.server(), keyword()) :: :ok
   def inject_fault(server, fault) do
-    fault =
-      Keyword.validate!(fault, [:path, :status, :delay_ms, :drop_connection, :retry_after, :method, :count])
+    known =
+      [:path, :status, :delay_ms, :jitter_ms, :drop_connection, :retry_after, :method, :count, :probability] ++
+        [:truncate_body_bytes, :corrupt_body, :inject_sse_event]
 
+    fault = Keyword.validate!(fault, known)
     call(server, &Native.server_inject_fault(&1, &2, Map.new(fault)))
   end
 

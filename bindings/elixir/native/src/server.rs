@@ -52,7 +52,11 @@ fn server_inject_fault<'a>(
         count: options.get("count")?,
         retry_after: options.get("retry_after")?,
         method: options.get("method")?,
-        ..FaultConfig::default()
+        jitter_ms: options.get_or_default("jitter_ms")?,
+        truncate_body_bytes: options.get("truncate_body_bytes")?,
+        corrupt_body: options.get_or_default("corrupt_body")?,
+        inject_sse_event: options.get("inject_sse_event")?,
+        probability: options.number("probability")?,
     };
     let server = server.0.clone();
     Ok(reply::start_unit(env, reference, async move { server.inject_fault(fault).await }))
