@@ -56,7 +56,9 @@ fn generation() -> u64 {
     runtime::generation()
 }
 
-#[pymodule]
+// Objects are frozen and lock what changes inside them, and there is no unsafe code: interpreters
+// without a lock of their own need not bring it back for this module.
+#[pymodule(gil_used = false)]
 fn _durable_streams(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<call::Call>()?;

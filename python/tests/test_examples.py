@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -25,7 +26,7 @@ def program(name, *arguments, **options):
 def relay(server):
     """The web service on a free port."""
     command = [sys.executable, "-m", "uvicorn", "--app-dir", EXAMPLES, "--port", "0", "fastapi_relay:app"]
-    environment = {"DURABLE_STREAMS_URL": server.streams_url, "PATH": ""}
+    environment = {**os.environ, "DURABLE_STREAMS_URL": server.streams_url}
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=environment) as web:
         try:
             for line in web.stderr:
