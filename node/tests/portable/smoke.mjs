@@ -1,6 +1,6 @@
 // The client in whatever runtime runs this, against the server at the URL given.
 import assert from "node:assert/strict"
-import { DurableStream, DurableStreamError, IdempotentProducer, StaleEpochError, StreamClosedError, stream } from "@durable-streams/client"
+import { DurableStream, DurableStreamError, IdempotentProducer, StaleEpochError, StreamClosedError, createFetchWithBackoff, stream } from "@durable-streams/client"
 import { failure, restart, runChecks } from "./checks.mjs"
 
 const json = "application/json"
@@ -94,6 +94,28 @@ await runChecks(process.argv[2], {
     await producer.flush()
     await producer.detach()
     assert.deepEqual(await items(handle), upTo(20_000))
+  },
+
+  "a message can be waited for, and what was stored is told": async (url) => {
+    const handle = await made(url)
+    assert.equal(handle.lastResponse.isNew, true)
+    const producer = new IdempotentProducer(handle, "p")
+    producer.append("1")
+    const { duplicate, seq, offset } = await producer.appendAcknowledged("2")
+    assert.deepEqual([duplicate, seq >= 0, offset], [false, true, (await handle.head()).offset])
+    await producer.detach()
+    assert.deepEqual(await items(handle), [1, 2])
+  },
+
+  "the rules of the core answer": async (url) => {
+    const answer = (status, headers) => new Response("", { status, headers })
+    const answers = [answer(425), answer(503, { "retry-after": "0" }), answer(501)]
+    const error = await failure(createFetchWithBackoff(async () => answers.shift(), { initialDelay: 1 })(url))
+    assert.deepEqual([error.status, answers.length], [501, 0])
+    const closed = await DurableStreamError.fromResponse(answer(409, { "stream-closed": "true", "stream-next-offset": "7" }), url)
+    assert.deepEqual([closed instanceof StreamClosedError, closed.finalOffset], [true, "7"])
+    const refused = await failure(stream({ url, warnOnHttp: false, sseResilience: { maxShortConnections: 0 } }))
+    assert.equal(refused.code, "BAD_REQUEST")
   },
 
   "a newer producer fences": async (url) => {
