@@ -198,8 +198,9 @@ export class StreamResponse<TJson = unknown> {
     })
   }
 
-  /** Ends the read and aborts its request. Repeating does nothing. */
-  cancel(_reason?: unknown): void {
+  /** Ends the read and aborts its request; `closed` resolves. Repeating does nothing, and the reason is for nobody. */
+  cancel(reason?: unknown): void {
+    void reason
     this.#isCancelled = true
     this.#session.close()
     this.#settle()
