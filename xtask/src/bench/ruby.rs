@@ -25,9 +25,11 @@ const MIB: &str = "mib_per_second";
 type Line = (&'static str, &'static str, Option<f64>, Side, Side);
 
 #[rustfmt::skip]
-const LINES: [Line; 8] = [
+const LINES: [Line; 9] = [
     ("1,000,000 JSON messages of 100 B, read_json; peer: Net::HTTP and JSON.parse", "messages/s", Some(3.0),
         (OURS, "read-json", PER_SECOND), (PLAIN, "read-json", PER_SECOND)),
+    ("the same; peer: Net::HTTP told not to ask for compression, and JSON.parse", "messages/s", None,
+        (OURS, "read-json", PER_SECOND), (PLAIN, "read-json-uncompressed", PER_SECOND)),
     ("the same in batches, all items of a batch at once; the same peer", "messages/s", None,
         (OURS, "read-batches", PER_SECOND), (PLAIN, "read-json", PER_SECOND)),
     ("256 MiB of bytes; peer: Net::HTTP", "MiB/s", None,
