@@ -114,6 +114,19 @@ class OperationsTest < StreamTest
     assert_raises(DurableStreams::AlreadyConsumedError) { reader.to_a }
   end
 
+  def test_what_is_closed_can_be_closed_again_and_not_used
+    stream = json_stream
+    reader = stream.read
+    2.times { assert_nil reader.close }
+    assert_raises(DurableStreams::ClosedError) { reader.to_a }
+    assert_equal(:value, stream.read { |open| open.first && :value })
+    client = DurableStreams::Client.new(base_url: @server.url)
+    2.times { assert_nil client.close }
+    assert_predicate client, :closed?
+    %i[stream connect create].each { |name| assert_raises(DurableStreams::ClosedError) { client.public_send(name, "/s") } }
+    2.times { @server.stop }
+  end
+
   def test_a_live_read_ends_when_the_stream_is_closed
     %i[long_poll sse auto].each do |live|
       stream = json_stream("/live-#{live}")
