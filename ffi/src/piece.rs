@@ -84,3 +84,21 @@ impl FfiReader {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Bytes, FfiBytes};
+
+    #[test]
+    fn bytes_are_copied_only_if_somebody_else_has_them() {
+        let place = |bytes: &Bytes| bytes.as_ptr().addr() as u64;
+        let alone = Bytes::from(vec![1; 1000]).slice(10..);
+        let before = place(&alone);
+        let kept = FfiBytes::new(alone);
+        assert_eq!((kept.address(), kept.count()), (before, 990));
+        let shared = Bytes::from(vec![1; 1000]);
+        let other = shared.clone();
+        assert_ne!(FfiBytes::new(shared).address(), place(&other));
+        assert_eq!(FfiBytes::new(Bytes::new()).count(), 0);
+    }
+}

@@ -1,56 +1,28 @@
 //! The Kotlin client beside the Rust client it stands on.
 
-use serde_json::Value;
-
 use super::{
-    Options, bench_folder,
-    table::{Better::Higher, Row, Table},
+    Options,
+    beside_rust::{self, Line, Work},
+    table::Table,
 };
 use crate::{
-    cargo::{self, Profile},
     kotlin,
-    process::{Outcome, capture, command},
-    server::Server,
+    process::{Outcome, command},
 };
-
-const PER_SECOND: &str = "messages_per_second";
-const MIB: &str = "mib_per_second";
-
-/// Name, unit, wanted ratio, what ours is told, what the peer is told, the figure.
-type Line = (&'static str, &'static str, f64, &'static str, &'static str, &'static str);
 
 #[rustfmt::skip]
 const LINES: [Line; 3] = [
-    ("256 MiB of bytes; peer: our Rust client", "MiB/s", 0.6, "read", "read", MIB),
-    ("1,000,000 JSON messages of 100 B, send; peer: our Rust client", "messages/s", 0.3, "produce", "produce", PER_SECOND),
-    ("the same, sendAll of 1,000; peer: our Rust client", "messages/s", 0.3, "produce-all", "produce", PER_SECOND),
+    ("256 MiB of bytes; peer: our Rust client", Some(0.6), "read", Work::Read),
+    ("1,000,000 JSON messages of 100 B, send; peer: our Rust client", Some(0.3), "produce", Work::Produce),
+    ("the same, sendAll of 1,000; peer: our Rust client", Some(0.3), "produce-all", Work::Produce),
 ];
 
-/// Measures both sides against the same server of ours, durable, new for each round.
+/// Measures both.
 pub(super) fn run(options: &Options) -> Outcome<Table> {
     let (java, arguments) = kotlin::measured()?;
-    let rust = cargo::build("interop", "client-bench", Profile::Release)?;
-    let measure = |program: &mut std::process::Command| -> Outcome<Value> {
-        let text = capture(program)?;
-        serde_json::from_str(&text).map_err(|error| format!("{text:?} is no result: {error}").into())
-    };
-    let mut rows: Vec<_> = LINES
-        .iter()
-        .filter(|line| options.wants(line.0))
-        .map(|line| (line, Row::new(line.0, line.1, Higher, Some(line.2))))
-        .collect();
-    for round in 1..=options.rounds {
-        let data = bench_folder()?;
-        let data_dir = data.path().display().to_string();
-        let server = Server::ours(Profile::Release, &["--storage", "file", "--data-dir", &data_dir])?;
-        let url = server.url();
-        measure(command(&rust).args(["fill", &url]))?;
-        for ((name, _, _, ours, peer, field), row) in &mut rows {
-            let ours = measure(command(java).args(&arguments).args([ours, url.as_str()]))?;
-            let peer = measure(command(&rust).args([peer, url.as_str()]))?;
-            println!("round {round} {name}: ours {}, peer {}", ours[*field], peer[*field]);
-            row.push(&ours[*field], &peer[*field]);
-        }
-    }
-    Ok(Table(rows.into_iter().map(|(_, row)| row).collect()))
+    beside_rust::run(options, &LINES, |told| {
+        let mut start = command(java);
+        start.args(&arguments).args(told);
+        start
+    })
 }

@@ -1,6 +1,6 @@
 //! The package as others import it: the programs of the READMEs in a package that depends on
 //! ours by path, built without warnings and run against a server. Each prints what the README
-//! says behind it, if it says anything.
+//! says behind it, if it says anything. And `swift/Examples`.
 
 use std::{fs, path::Path};
 
@@ -18,6 +18,11 @@ const READMES: [&str; 2] = ["swift/README.md", "README.md"];
 const PRINTED_SERVER: &str = "http://localhost:4437";
 /// How the package calls itself, whatever its folder is called.
 const PACKAGE: &str = "DurableStreams";
+
+/// A program that goes on where an earlier run of it stopped.
+const FOLLOW: &str = "follow";
+/// The stream that the first README's first program leaves behind, closed, and how many messages.
+const LEFT_BEHIND: (&str, usize) = ("/v1/stream/lamps", 1003);
 
 /// A program, and what it is said to print.
 #[derive(Debug, PartialEq, Eq)]
@@ -47,6 +52,9 @@ pub(super) fn run(swift: &Swift) -> Outcome<Tally> {
         let program = example.program.replace(PRINTED_SERVER, server.url().trim_end_matches('/'));
         write(&outside.join(format!("Sources/example-{number}/main.swift")), &program)?;
     }
+    let path = root().join("swift/Examples").join(FOLLOW).join("main.swift");
+    let program = fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    write(&outside.join(format!("Sources/{FOLLOW}/main.swift")), &program)?;
     let scratch = inside.join(".build");
     run_command(swift.about("build", &inside, &scratch).args(["-Xswiftc", "-warnings-as-errors"]))?;
     let mut tally = Tally::default();
@@ -58,6 +66,26 @@ pub(super) fn run(swift: &Swift) -> Outcome<Tally> {
             _ => Ok(()),
         });
         tally += Tally::of(&format!("{readme}, {name}, in a package of its own"), verdict);
+    }
+    tally += follow(swift, &server, &scratch)?;
+    Ok(tally)
+}
+
+/// The example goes on where it stopped: the second run has nothing left to print.
+fn follow(swift: &Swift, server: &Server, scratch: &Path) -> Outcome<Tally> {
+    const POSITION: &str = "position.json";
+    let (outside, inside) = swift.consumer();
+    let _ = fs::remove_file(outside.join(POSITION));
+    let url = format!("{}{}", server.url().trim_end_matches('/'), LEFT_BEHIND.0);
+    let mut tally = Tally::default();
+    for (run, expected) in [("swift/Examples/follow", LEFT_BEHIND.1), ("swift/Examples/follow, once more", 0)] {
+        let mut follow = swift.start(scratch.join("debug").join(FOLLOW));
+        let printed = capture(follow.arg(&url).arg(inside.join(POSITION)));
+        let verdict = printed.and_then(|printed| match printed.lines().count() {
+            count if count == expected => Ok(()),
+            count => Err(format!("it printed {count} lines instead of {expected}").into()),
+        });
+        tally += Tally::of(run, verdict);
     }
     Ok(tally)
 }
@@ -89,9 +117,9 @@ fn examples_of(readme: &str) -> Vec<Example> {
 fn manifest(package: &Path, examples: usize) -> String {
     let product = |name: &str| format!(".product(name: {name:?}, package: {PACKAGE:?})");
     let products = [product(PACKAGE), product("DurableStreamsTesting")].join(", ");
-    let targets: String = (0..examples)
-        .map(|number| format!("        .executableTarget(name: \"example-{number}\", dependencies: [{products}]),\n"))
-        .collect();
+    let names = (0..examples).map(|number| format!("example-{number}")).chain([FOLLOW.to_owned()]);
+    let targets: String =
+        names.map(|name| format!("        .executableTarget(name: {name:?}, dependencies: [{products}]),\n")).collect();
     format!(
         "// swift-tools-version: 6.0\nimport PackageDescription\n\nlet package = Package(\n    name: \"Consumer\",\n    \
          platforms: [.macOS(.v13)],\n    dependencies: [.package(name: {PACKAGE:?}, path: {:?})],\n    targets: [\n{targets}    ]\n)\n",
