@@ -129,7 +129,9 @@ func takeText(_ begun: inout Data, _ data: Data) throws -> String {
 }
 
 extension DurableStream {
-    /// One unit: what one answer of the server brings, with how to go on.
+    /// One unit: what one answer of the server brings, with how to go on. `headers` go with every request of this read,
+    /// instead of the handle's of the same names.
+    /// Errors: `.notFound`, `.retentionExpired`, `.badRequest` for an offset the server did not issue.
     public nonisolated func read(
         offset: Offset = .start, live: LiveMode = .catchUp, headers: HeadersRecord = [:]
     ) async throws -> StreamResponse {
@@ -137,7 +139,7 @@ extension DurableStream {
     }
 
     /// All the text there is from an offset on.
-    /// Errors: `.parseError` for what is no UTF-8.
+    /// Errors: `.parseError` for what is no UTF-8; those of `read`.
     public nonisolated func readText(offset: Offset = .start) async throws -> TextResult {
         let all = try await readBytes(offset: offset)
         guard let text = String(data: all.data, encoding: .utf8) else {
@@ -147,7 +149,9 @@ extension DurableStream {
             text: text, offset: all.offset, upToDate: all.upToDate, cursor: all.cursor, streamClosed: all.streamClosed)
     }
 
-    /// All the bytes there are from an offset on. A JSON stream's are JSON arrays, one behind the other.
+    /// All the bytes there are from an offset on.
+    /// Shape: the bytes of the appends, one behind the other; of a JSON stream JSON arrays, one behind the other.
+    /// Errors: those of `read`.
     public nonisolated func readBytes(offset: Offset = .start) async throws -> ByteResult {
         let pull = try Pull(handle, from: offset, live: .catchUp)
         var data = Data()
@@ -162,7 +166,7 @@ extension DurableStream {
     }
 
     /// All the messages there are from an offset on.
-    /// Errors: `.parseError` for messages that are no `T`.
+    /// Errors: `.parseError` for messages that are no `T`, with the `offset` behind them in the details; those of `read`.
     public nonisolated func readJSON<T: Decodable & Sendable>(
         as type: T.Type, offset: Offset = .start, decoder: JSONDecoder = JSONDecoder()
     ) async throws -> JsonBatch<T> {
@@ -177,21 +181,28 @@ extension DurableStream {
             streamClosed: state.streamClosed)
     }
 
-    /// The messages from an offset on, live, until the stream is closed.
+    /// The messages from an offset on, live over long-poll, until the stream is closed.
+    /// Errors, at an element: `.parseError` for a batch whose messages are no `T`; those of `read`.
     public nonisolated func messages<T: Decodable & Sendable>(
         as type: T.Type, from offset: Offset = .start, decoder: JSONDecoder = JSONDecoder()
     ) -> StreamSequence<T> {
         sequence { try Pull(self.handle, from: offset, live: .longPoll).items(type, decoder) }
     }
 
-    /// The messages from an offset on in batches with offsets, live, until the stream is closed.
+    /// The messages from an offset on in batches with offsets, live over long-poll, until the stream is closed. There
+    /// are batches without messages: they say that everything has been read, or that the stream is closed.
+    /// Errors, at an element: `.parseError` for a batch whose messages are no `T`; those of `read`.
     public nonisolated func jsonBatches<T: Decodable & Sendable>(
         as type: T.Type, from offset: Offset = .start, decoder: JSONDecoder = JSONDecoder()
     ) -> StreamSequence<JsonBatch<T>> {
         sequence { try Pull(self.handle, from: offset, live: .longPoll).jsonBatches(type, decoder) }
     }
 
-    /// The bytes from an offset on, live, until the stream is closed.
+    /// The bytes from an offset on, live, until the stream is closed. There are chunks without bytes: they say that
+    /// everything has been read, or that the stream is closed.
+    ///
+    /// `cursor` is that of an earlier live read; with `ifNoneMatch` the server answers 304 if what is there is known.
+    /// Shape: bytes as they arrive; of a JSON stream one JSON array. Errors, at an element: those of `read`.
     public nonisolated func byteChunks(
         from offset: Offset = .start, live: LiveMode = .longPoll, cursor: String? = nil, ifNoneMatch: String? = nil
     ) -> StreamSequence<ByteChunk> {
@@ -200,19 +211,23 @@ extension DurableStream {
         }
     }
 
-    /// The text from an offset on, live, until the stream is closed.
+    /// The text from an offset on, live over long-poll, until the stream is closed. No character is cut.
+    /// Errors, at an element: `.parseError` for what is no UTF-8; those of `read`.
     public nonisolated func textChunks(from offset: Offset = .start) -> StreamSequence<TextChunk> {
         sequence { try Pull(self.handle, from: offset, live: .longPoll).textChunks() }
     }
 
     /// The messages from an offset on over server-sent events, until the stream is closed.
+    /// Errors, at an element: those of `messages`.
     public nonisolated func messagesSSE<T: Decodable & Sendable>(
         as type: T.Type, from offset: Offset = .start, decoder: JSONDecoder = JSONDecoder()
     ) -> StreamSequence<T> {
         sequence { try Pull(self.handle, from: offset, live: .sse).items(type, decoder) }
     }
 
-    /// The data from an offset on as server-sent events, until the stream is closed.
+    /// The data from an offset on as server-sent events, until the stream is closed. Control events are put into the
+    /// `id` of the data they are about.
+    /// Errors, at an element: those of `read`.
     public nonisolated func sseEvents(from offset: Offset = .start) -> StreamSequence<SSEEvent> {
         sequence { try Pull(self.handle, from: offset, live: .sse).events() }
     }

@@ -36,6 +36,7 @@ public struct StreamOptions: Sendable {
 }
 
 /// Begins a read: returns when the first answer is there.
+/// Errors: those of `DurableStream.read`.
 public func stream(
     url: URL, offset: Offset = .start, live: LiveMode = .catchUp, headers: HeadersRecord = [:],
     params: ParamsRecord = [:], session: URLSession = .shared
@@ -45,6 +46,7 @@ public func stream(
 }
 
 /// Begins a read: returns when the first answer is there.
+/// Errors: those of `DurableStream.read`.
 public func stream(_ options: StreamOptions) async throws -> StreamResponse {
     let configuration = DurableStream.Configuration(
         headers: options.headers, params: options.params, timeout: options.timeout, session: options.session)
@@ -105,6 +107,7 @@ public struct StreamResponse: Sendable {
     }
 
     /// The first answer's messages.
+    /// Errors: `.parseError` for messages that are no `T`.
     public func json<T: Decodable & Sendable>(
         as type: T.Type, decoder: JSONDecoder = JSONDecoder()
     ) throws -> JsonBatch<T> {
@@ -113,6 +116,7 @@ public struct StreamResponse: Sendable {
     }
 
     /// The first answer's text.
+    /// Errors: `.parseError` for what is no UTF-8.
     public func text() throws -> TextResult {
         guard let text = String(data: data, encoding: .utf8) else {
             throw DurableStreamError.parseError("the answer's bytes are no UTF-8")
