@@ -459,6 +459,38 @@ fn newest_journal(directory: &Path) -> std::path::PathBuf {
 }
 
 #[tokio::test]
+async fn units_are_told_apart_when_asked_for_hot_or_cold() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let stream = path("/s/a");
+    let engine = open_file(directory.path());
+    engine.create(stream.clone(), text_stream()).await.expect("created");
+    let sent: Vec<String> = (0..300).map(|index| "x".repeat(index % 7 + 1)).collect();
+    for unit in &sent {
+        engine.append(&stream, text(unit)).await.expect("appended");
+    }
+    assert_eq!(units(&engine, &stream).await, sent, "from memory, where units are kept merged");
+    engine.close().await;
+    drop(engine);
+    let engine = open_file(directory.path());
+    assert_eq!(units(&engine, &stream).await, sent, "from disk");
+    assert_eq!(units(&engine, &stream).await, sent, "as the first read left them in memory");
+    engine.close().await;
+}
+
+async fn units(engine: &Engine, path: &StreamPath) -> Vec<String> {
+    let mut reader = engine.reader(path, ReadFrom::Beginning, false).expect("readable");
+    let mut found = Vec::new();
+    loop {
+        let chunk = reader.next_units(100).await.expect("read");
+        assert_eq!(chunk.next.0 - chunk.from.0, chunk.len() as u64);
+        found.extend(chunk.data.iter().map(|unit| String::from_utf8(unit.to_vec()).expect("text")));
+        if chunk.up_to_date {
+            return found;
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_cold_read_is_the_same_as_a_hot_one() {
     let directory = tempfile::tempdir().expect("a directory");
     let stream = path("/s/a");

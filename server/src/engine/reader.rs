@@ -54,8 +54,23 @@ impl Reader {
     /// What is there now from the position on, at most `max_bytes` but at least one
     /// unit; an empty piece at the tail. Moves the position.
     pub async fn next(&mut self, max_bytes: usize) -> Result<ReadChunk, ReadError> {
+        self.advance(max_bytes, max_bytes, gather).await
+    }
+
+    /// The same with one piece of data per unit; there may be fewer than would fit.
+    pub async fn next_units(&mut self, max_bytes: usize) -> Result<ReadChunk, ReadError> {
+        // Hot data is kept merged: looked at for one byte, it gives one unit.
+        self.advance(1, max_bytes, |units| units.into_iter().map(|unit| unit.data).collect()).await
+    }
+
+    async fn advance(
+        &mut self,
+        max_hot_bytes: usize,
+        max_bytes: usize,
+        pieces: impl FnOnce(Vec<Unit>) -> Vec<Bytes>,
+    ) -> Result<ReadChunk, ReadError> {
         let from = self.position;
-        let view = self.stream.view(from, max_bytes);
+        let view = self.stream.view(from, max_hot_bytes);
         match view.gone {
             None => {}
             Some(Gone::Removed) => return Err(LookupError::NotFound.into()),
@@ -65,7 +80,7 @@ impl Reader {
             _ if from >= view.tail => Vec::new(),
             Look::Hit(data) => data,
             Look::NotAUnit => return Err(ReadError::Offset),
-            Look::Cold => self.read_cold(from, view.tail, max_bytes).await?,
+            Look::Cold => pieces(self.read_cold(from, view.tail, max_bytes).await?),
         };
         let next = Position(from.0 + data.iter().map(|piece| piece.len() as u64).sum::<u64>());
         let up_to_date = next >= view.tail;
@@ -105,7 +120,7 @@ impl Reader {
     }
 
     /// Reads from the store; inherited parts come from the ancestor that owns them.
-    async fn read_cold(&self, from: Position, tail: Position, max_bytes: usize) -> Result<Vec<Bytes>, ReadError> {
+    async fn read_cold(&self, from: Position, tail: Position, max_bytes: usize) -> Result<Vec<Unit>, ReadError> {
         let mut found: Vec<Unit> = Vec::new();
         let mut at = from;
         let mut budget = max_bytes;
@@ -138,7 +153,7 @@ impl Reader {
                 self.stream.warm(&found, limit);
             }
         }
-        Ok(gather(found))
+        Ok(found)
     }
 
     async fn read_store(&self, id: u64, from: Position, until: Position, max: usize) -> Result<Vec<Unit>, StoreError> {
