@@ -69,9 +69,12 @@ pub(super) struct Page {
 /// Reads once.
 pub(super) async fn read(engine: &Engine, request: ReadRequest) -> Result<Page, Refusal> {
     let mut reader = engine.reader(&request.path, request.from.start, request.wait.is_some())?;
-    let mut chunk = first_chunk(&mut reader, &request).await?;
+    let mut chunk = first_chunk(&mut reader, &request, Pieces::Any).await?;
     let framing = reader.info().framing;
-    skip(&mut chunk.data, framing, request.from.skip)?;
+    let passed_over = passed_over(&chunk.data, framing, request.from.skip)?;
+    if let Some(first) = chunk.data.first_mut() {
+        *first = first.slice(passed_over..);
+    }
     let (next, has_more, closed) = (chunk.next, !chunk.up_to_date, chunk.closed);
     Ok(Page { data: chunk.into_body(framing), next, has_more, closed })
 }
@@ -92,24 +95,25 @@ const MAX_MESSAGES: usize = 10_000;
 pub(super) async fn read_messages(engine: &Engine, request: ReadRequest) -> Result<MessagePage, Refusal> {
     let mut reader = engine.reader(&request.path, request.from.start, request.wait.is_some())?;
     let framing = reader.info().framing;
-    let one_unit = ReadRequest { max_bytes: 1, ..request };
-    let mut chunk = first_chunk(&mut reader, &one_unit).await?;
-    let mut skipped = one_unit.from.skip;
-    let mut page = MessagePage { messages: Vec::new(), next: chunk.next, has_more: false, closed: false };
-    let mut bytes = 0;
+    let mut chunk = first_chunk(&mut reader, &request, Pieces::Units).await?;
+    passed_over(&chunk.data, framing, request.from.skip)?;
+    let mut page = MessagePage { messages: Vec::new(), next: chunk.from, has_more: true, closed: false };
+    let (mut skip, mut bytes) = (request.from.skip, 0);
     loop {
-        bytes += chunk.len();
-        (page.next, page.has_more, page.closed) = (chunk.next, !chunk.up_to_date, chunk.closed);
-        let (before, behind) = (chunk.from, chunk.next);
-        skip(&mut chunk.data, framing, skipped)?;
         for unit in &chunk.data {
-            put_messages(&mut page.messages, unit, framing, (before, skipped), behind);
+            if bytes >= request.max_bytes || page.messages.len() >= MAX_MESSAGES {
+                return Ok(page);
+            }
+            let before = page.next;
+            bytes += unit.len();
+            page.next = Position(before.0 + unit.len() as u64);
+            put_messages(&mut page.messages, unit, framing, (before, skip), page.next);
+            skip = 0;
         }
-        skipped = 0;
-        if chunk.up_to_date || bytes >= request.max_bytes || page.messages.len() >= MAX_MESSAGES {
-            return Ok(page);
+        if chunk.up_to_date {
+            return Ok(MessagePage { has_more: false, closed: chunk.closed, ..page });
         }
-        chunk = reader.next(one_unit.max_bytes).await?;
+        chunk = reader.next_units(request.max_bytes).await?;
     }
 }
 
@@ -117,39 +121,47 @@ fn put_messages(
     messages: &mut Vec<(Bytes, String)>,
     unit: &Bytes,
     framing: Framing,
-    (before, skipped): (Position, u64),
+    (before, skip): (Position, u64),
     behind: Position,
 ) {
     if framing != Framing::Json {
         messages.push((unit.clone(), behind.to_string()));
         return;
     }
-    let first = messages.len();
-    for (message, number) in json_mode::messages(unit).zip(skipped + 1..) {
+    for (message, number) in json_mode::messages(unit).zip(1..).filter(|(_, number)| *number > skip) {
         messages.push((unit.slice_ref(message), format!("{before}~{number:0NUMBER_LEN$}")));
     }
     // Behind the last one lies the next append.
-    if let Some((_, offset)) = messages[first..].last_mut() {
+    if let Some((_, offset)) = messages.last_mut() {
         *offset = behind.to_string();
     }
 }
 
-/// Passes over messages at the start of what was read.
-fn skip(data: &mut [Bytes], framing: Framing, messages: u64) -> Result<(), Refusal> {
+/// Length of the messages to pass over, at the start of what was read.
+fn passed_over(data: &[Bytes], framing: Framing, messages: u64) -> Result<usize, Refusal> {
     if messages == 0 {
-        return Ok(());
+        return Ok(0);
     }
-    let first = data.first_mut().filter(|_| framing == Framing::Json).ok_or(Refusal::Offset)?;
-    let len = json_mode::prefix_len(first, messages).filter(|len| *len < first.len()).ok_or(Refusal::Offset)?;
-    *first = first.slice(len..);
-    Ok(())
+    let first = data.first().filter(|_| framing == Framing::Json).ok_or(Refusal::Offset)?;
+    json_mode::prefix_len(first, messages).filter(|len| *len < first.len()).ok_or(Refusal::Offset)
+}
+
+/// How data comes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pieces {
+    Any,
+    /// One piece per append.
+    Units,
 }
 
 /// What is there; if that is nothing, what comes within the wait.
-async fn first_chunk(reader: &mut Reader, request: &ReadRequest) -> Result<ReadChunk, Refusal> {
+async fn first_chunk(reader: &mut Reader, request: &ReadRequest, pieces: Pieces) -> Result<ReadChunk, Refusal> {
     let deadline = request.wait.map(|wait| Instant::now() + wait);
     loop {
-        let chunk = reader.next(request.max_bytes).await?;
+        let chunk = match pieces {
+            Pieces::Any => reader.next(request.max_bytes).await?,
+            Pieces::Units => reader.next_units(request.max_bytes).await?,
+        };
         let Some(deadline) = deadline.filter(|_| chunk.is_empty() && !chunk.closed) else { return Ok(chunk) };
         match timeout_at(deadline, reader.changed()).await {
             Ok(Change::Advanced) => {}
