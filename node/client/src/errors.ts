@@ -93,7 +93,7 @@ export class DurableStreamError extends Error {
     if (details !== undefined) this.details = details
   }
 
-  /** The error of an HTTP answer. */
+  /** The error of an HTTP answer: its class and code follow from status and headers. */
   static async fromResponse(response: Response, url: string): Promise<DurableStreamError> {
     return DurableStreamError.fromFetchError(await FetchError.fromResponse(response, url))
   }

@@ -198,8 +198,9 @@ export class StreamResponse<TJson = unknown> {
     })
   }
 
-  /** Ends the read and aborts its request; `closed` resolves. Repeating does nothing, and the reason is for nobody. */
+  /** Ends the read and aborts its request; `closed` resolves, whatever the reason. Repeating does nothing. */
   cancel(reason?: unknown): void {
+    // Nobody is left to be told; streams of the web kind give one all the same.
     void reason
     this.#isCancelled = true
     this.#session.close()
