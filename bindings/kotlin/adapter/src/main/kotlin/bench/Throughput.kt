@@ -15,6 +15,10 @@ private const val MESSAGES = 1_000_000
 private const val READ_BYTES = 256L shl 20
 private const val TOGETHER = 1_000
 
+/** Reads of the whole that come first, and those that count. */
+private const val WARM_UP = 4
+private const val COUNTED = 3
+
 fun main(arguments: Array<String>) {
     val (what, server) = arguments
     val streams = DurableStreams { baseUrl = "$server/v1/stream" }
@@ -31,14 +35,14 @@ fun main(arguments: Array<String>) {
 
 /** The stream that `client-bench fill` wrote. */
 private suspend fun read(stream: StreamHandle) {
-    var seconds = 0.0
-    repeat(2) {
+    val seconds = List(WARM_UP + COUNTED) {
         val started = System.nanoTime()
         val bytes = stream.read().fold(0L) { sum, chunk -> sum + chunk.data.size }
-        seconds = (System.nanoTime() - started) / 1e9
         check(bytes == READ_BYTES) { "$bytes bytes instead of $READ_BYTES" }
+        (System.nanoTime() - started) / 1e9
     }
-    println("""{"mib_per_second":${READ_BYTES / 1048576.0 / seconds}}""")
+    val median = seconds.drop(WARM_UP).sorted()[COUNTED / 2]
+    println("""{"mib_per_second":${READ_BYTES / 1048576.0 / median}}""")
 }
 
 private suspend fun produce(streams: DurableStreamsClient, together: Boolean) {
