@@ -24,18 +24,6 @@ class ProducerTest < StreamTest
     assert_equal((0...500).to_a, items.drop(3).map { |item| item["n"] })
   end
 
-  def test_a_message_that_is_refused_is_told_and_not_taken
-    stream = json_stream
-    producer = DurableStreams::Producer.new(stream: stream, producer_id: "p")
-    [nil, :symbol, Object.new, "{", "", [Float::NAN]].each { |data| assert_raises(ArgumentError) { producer << data } }
-    assert_raises(ArgumentError) { producer.append_all([1, 2, nil, 3]) }
-    producer.flush
-    assert_equal [1, 2], stream.read_all
-    assert_equal [0, 0, 0, stream.head.offset],
-                 [producer.pending, producer.pending_bytes, producer.in_flight, producer.acknowledged_offset]
-    producer.close
-  end
-
   def test_headers_of_a_producer_may_be_callables
     tokens = Queue.new
     DurableStreams::Testing.install!

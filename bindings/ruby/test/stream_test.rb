@@ -167,17 +167,6 @@ class OperationsTest < StreamTest
     assert_same DurableStreams::Error, DurableStreams::DurableStreamError
   end
 
-  def test_arguments_are_refused_by_name_before_anything_is_sent
-    assert_raises(ArgumentError) { DurableStreams::Stream.new(" ") }
-    assert_raises(ArgumentError) { DurableStreams::Stream.new("/path") }
-    stream = json_stream
-    assert_match(/live/, assert_raises(ArgumentError) { stream.read(live: :bogus) }.message)
-    assert_match(/data/, assert_raises(ArgumentError) { stream.append("") }.message)
-    assert_match(/data/, assert_raises(ArgumentError) { stream.append("{") }.message)
-    assert_raises(ArgumentError) { stream.append(Object.new) }
-    assert_equal [], stream.read_all
-  end
-
   def test_a_plain_append_survives_a_failing_server
     stream = json_stream
     @server.inject_fault("/s", status: 503, count: 2, method: "POST")
