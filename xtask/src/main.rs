@@ -105,6 +105,8 @@ enum Command {
     Soak(soak::Options),
     /// Clients through a bad network: broken, slow, doubled, refused, redirected.
     Faults(faults::Options),
+    /// The Python client's source package, built and tested on the oldest Python it supports.
+    PythonOldest,
     /// Remove everything that was installed into `.peers/`.
     CleanPeers,
 }
@@ -142,6 +144,7 @@ fn main() -> ExitCode {
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Soak(options) => soak::run(&options),
         Command::Faults(options) => faults::run(&options).and_then(Tally::verdict),
+        Command::PythonOldest => python::oldest().and_then(Tally::verdict),
         Command::CleanPeers => clean_peers(),
     };
     match outcome {

@@ -1,10 +1,13 @@
 //! Python: the wheel, and what is tested on it once it is installed where nothing of these
 //! sources is. Environments live in `.peers/python`.
 
+mod oldest;
+
 use std::{
+    ffi::OsString,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{Command, Stdio},
     sync::OnceLock,
 };
 
@@ -24,7 +27,9 @@ const OLDEST: (u32, u32) = (3, 9);
 pub(crate) fn run(alone: bool) -> Outcome<Tally> {
     let python = tested()?;
     let mut tally = Tally::of("python: the wheel in a fresh environment", quick_start());
-    tally += pytest(&python)?;
+    tally += Tally::of("python: the wheel keeps to the stable ABI", audit());
+    let mut tests = command(&python);
+    tally += pytest(tests.args(["-m", "pytest", "--color=no", "-q"]))?;
     if alone {
         for language in [Language::Python, Language::PythonSync] {
             tally += conformance_client::run(&conformance_client::Options::of(language), None)?;
@@ -32,6 +37,11 @@ pub(crate) fn run(alone: bool) -> Outcome<Tally> {
         }
     }
     Ok(tally)
+}
+
+/// The same tests on the oldest Python. A command of its own: it builds the workspace once more.
+pub(crate) fn oldest() -> Outcome<Tally> {
+    oldest::run()
 }
 
 /// How the adapter is started: `mode` is `--async` or `--sync`.
@@ -69,7 +79,7 @@ fn tested() -> Outcome<PathBuf> {
 /// Builds the wheel. Tests take the quick build: it is the same package, and the machine that
 /// runs all tests builds a dozen of them.
 fn wheel(profile: Profile) -> Outcome<PathBuf> {
-    let build_python = environment("build", &root().join("python/tests/requirements-build.txt"))?;
+    let build_python = build_environment()?;
     let folder = peers().join("python").join(match profile {
         Profile::Dev => "wheels-dev",
         Profile::Release => "wheels",
@@ -84,11 +94,34 @@ fn wheel(profile: Profile) -> Outcome<PathBuf> {
         Profile::Release => ["--profile", "release"],
     });
     run_command(&mut build)?;
-    let entries = std::fs::read_dir(&folder).map_err(|error| format!("cannot read {}: {error}", folder.display()))?;
+    only_wheel(&folder)
+}
+
+/// The interpreter of the environment that builds packages and looks into them.
+fn build_environment() -> Outcome<PathBuf> {
+    environment("build", &root().join("python/tests/requirements-build.txt"))
+}
+
+/// The only wheel in a folder.
+fn only_wheel(folder: &Path) -> Outcome<PathBuf> {
+    let entries = std::fs::read_dir(folder).map_err(|error| format!("cannot read {}: {error}", folder.display()))?;
     let mut wheels = entries.filter_map(|entry| Some(entry.ok()?.path()));
     wheels
         .find(|path| path.extension().is_some_and(|extension| extension == "whl"))
         .ok_or_else(|| format!("no wheel in {}", folder.display()).into())
+}
+
+/// The search path with another folder in front.
+fn path_with(folder: Option<&Path>) -> OsString {
+    let rest = std::env::var_os("PATH").unwrap_or_default();
+    let all = folder.map(Path::to_owned).into_iter().chain(std::env::split_paths(&rest));
+    std::env::join_paths(all).unwrap_or(rest)
+}
+
+/// Looks for symbols that later Pythons do not promise to have.
+fn audit() -> Outcome<()> {
+    let wheel = only_wheel(&peers().join("python/wheels-dev"))?;
+    run_command(command(build_environment()?).args(["-m", "abi3audit", "--strict", "--verbose"]).arg(wheel))
 }
 
 /// An environment of its own with these packages, made anew when the list changes.
@@ -119,7 +152,7 @@ fn interpreter_of(folder: &Path) -> PathBuf {
     if cfg!(windows) { folder.join("Scripts/python.exe") } else { folder.join("bin/python") }
 }
 
-fn pip(python: &Path) -> std::process::Command {
+fn pip(python: &Path) -> Command {
     let mut pip = command(python);
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
     pip
@@ -155,10 +188,9 @@ fn quick_start() -> Outcome<()> {
 }
 
 /// Runs pytest, shows what it prints, and counts. A test that is skipped has not been passed.
-fn pytest(python: &Path) -> Outcome<Tally> {
-    let mut pytest = command(python);
-    pytest.args(["-m", "pytest", "--color=no", "-q"]).current_dir(root().join("python/tests"));
-    let mut child = pytest.stdout(Stdio::piped()).spawn().map_err(|error| cannot_start(&pytest, &error))?;
+fn pytest(pytest: &mut Command) -> Outcome<Tally> {
+    pytest.current_dir(root().join("python/tests"));
+    let mut child = pytest.stdout(Stdio::piped()).spawn().map_err(|error| cannot_start(pytest, &error))?;
     let mut tally = Tally::default();
     if let Some(stdout) = child.stdout.take() {
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
@@ -166,7 +198,7 @@ fn pytest(python: &Path) -> Outcome<Tally> {
             count(&line, &mut tally);
         }
     }
-    let status = child.wait().map_err(|error| cannot_start(&pytest, &error))?;
+    let status = child.wait().map_err(|error| cannot_start(pytest, &error))?;
     if tally.failures.is_empty() && (!status.success() || tally.passed == 0) {
         tally.failures.push(format!("pytest: ended with {status} after {} tests", tally.passed));
     }
