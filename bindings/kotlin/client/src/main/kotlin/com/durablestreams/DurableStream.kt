@@ -230,8 +230,9 @@ class DurableStream private constructor(private val client: DurableStreamsClient
     ): IdempotentProducer {
         val failures = IdempotentProducer.Failures()
         val producer = handle(url).producer(id) {
-            config.applyTo(this)
+            // First, so that whoever is told can flush and see it.
             onError(failures::add)
+            config.applyTo(this)
         }
         return IdempotentProducer(producer, scope, failures)
     }

@@ -107,6 +107,19 @@ class ProducerTest {
     }
 
     @Test
+    fun theFirstFailureBringsTheOthers() {
+        val failures = IdempotentProducer.Failures()
+        val second = DurableStreamException("second")
+        failures.add(DurableStreamException("first"))
+        failures.add(second)
+        val thrown = assertThrows(DurableStreamException::class.java) {
+            failures.together { throw DurableStreamException("first") }
+        }
+        assertEquals(listOf<Throwable>(second), thrown.suppressed.toList())
+        assertEquals(emptyList<Throwable>(), failures.told())
+    }
+
+    @Test
     fun closingIsForTheStreamAndUseForTheProducer() = testing {
         val stream = jsonStream()
         val producer = stream.producer("p") { linger = 1.minutes }
