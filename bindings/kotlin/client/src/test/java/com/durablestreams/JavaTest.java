@@ -32,7 +32,6 @@ import java.util.Objects;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
-import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -338,13 +337,13 @@ class JavaTest {
             String url = Server.newUrl();
             client.create(url, "text/plain");
             client.closeStream(url);
-            List<DurableStreamException> told = new CopyOnWriteArrayList<>();
+            CompletableFuture<DurableStreamException> told = new CompletableFuture<>();
             IdempotentProducer.Config config =
-                    IdempotentProducer.Config.builder().linger(Duration.ofMinutes(1)).onError(told::add).build();
+                    IdempotentProducer.Config.builder().linger(Duration.ofMinutes(1)).onError(told::complete).build();
             IdempotentProducer out = client.producer(url, "p", config);
             out.append("a");
             StreamClosedException failed = assertThrows(StreamClosedException.class, out::flush);
-            assertEquals(List.of(failed.getMessage()), told.stream().map(Throwable::getMessage).collect(Collectors.toList()));
+            assertEquals(failed.getMessage(), told.join().getMessage());
             out.close();
         }
     }
