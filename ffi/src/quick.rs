@@ -26,8 +26,8 @@ impl FfiProducer {
 }
 
 /// Takes a message at once, in the order of the calls. Returns 0 when it is taken; 1 when the
-/// queue is full with it: the caller calls `FfiProducer::room` once before it appends more; 2 when it is not
-/// taken: `FfiProducer::append` of the same says why.
+/// queue is full with it: the caller calls `FfiProducer::room` once before it appends more; 2
+/// when it is not taken: `FfiProducer::take` of the same says why.
 ///
 /// # Safety
 ///

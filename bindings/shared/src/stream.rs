@@ -53,7 +53,8 @@ pub struct CreateConfig {
     pub body: Option<Bytes>,
     /// Creates the stream closed.
     pub closed: bool,
-    /// Source of a fork: a name or a URL on the same server.
+    /// Source of a fork: its URL on the same server, its path there, or with a base URL its name
+    /// below that.
     pub fork_from: Option<String>,
     /// Where the fork diverges.
     pub fork_offset: Option<String>,
