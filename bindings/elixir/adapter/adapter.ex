@@ -9,6 +9,8 @@ defmodule DurableStreams.Adapter do
   def main do
     # A writer that cannot be started must not take this process along.
     Process.flag(:trap_exit, true)
+    # Standard output is for results; what ends badly is told in one.
+    Logger.configure(level: :none)
     {:ok, _} = Application.ensure_all_started(:durable_streams)
     # The descriptors themselves: the VM's own input and output know lines of modest length only.
     port = Port.open({:fd, 0, 1}, [:binary, :eof, :stream])

@@ -43,7 +43,9 @@ defmodule DurableStreams.Writers do
     # Its supervisor may have been told first.
     ending = for {pid, _producer, ^life} <- :ets.tab2list(__MODULE__), not Process.alive?(pid), do: pid
     crashed = Enum.reduce(ending, crashed, &notice/2)
-    {:reply, max(wanted, Map.get(crashed, life, -1) + 1), crashed}
+    # What was asked for stays as it is, wrong or not, unless there was a crash.
+    epoch = if last = crashed[life], do: max(wanted, last + 1), else: wanted
+    {:reply, epoch, crashed}
   end
 
   defp notice(pid, crashed) do

@@ -142,7 +142,9 @@ defmodule DurableStreams.WriterTest do
     Process.flag(:trap_exit, true)
 
     assert {:error, {:invalid_argument, text}} = start(stream, max_in_flight: 0)
-assert text =~ "maxInFlight"
+    assert text =~ "maxInFlight"
+    assert {:error, {:invalid_argument, text}} = start(stream, epoch: -1)
+    assert text =~ "epoch"
     assert {:error, {:invalid_argument, "unknown options [:max_batch]"}} = start(stream, max_batch: 1)
     assert {:error, {:invalid_argument, "stream" <> _}} = Writer.start_link(producer_id: "p")
   end
