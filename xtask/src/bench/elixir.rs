@@ -1,28 +1,17 @@
 //! The Elixir package beside the plain way: `:httpc`, and JSON in Elixir.
 
-use serde_json::Value;
-
 use super::{
-    Options, bench_folder,
-    table::{Better::Higher, Row, Table},
+    Options,
+    beside_plain::{self, Line, MIB, PER_SECOND},
+    table::Table,
 };
 use crate::{
-    cargo::Profile,
     elixir,
-    process::{Outcome, capture, root},
-    server::Server,
+    process::{Outcome, root},
 };
-
-/// Which program, what it is told to do, and which figure of its answer counts.
-type Side = (&'static str, &'static str, &'static str);
 
 const OURS: &str = "ours.exs";
 const PLAIN: &str = "plain.exs";
-const PER_SECOND: &str = "messages_per_second";
-const MIB: &str = "mib_per_second";
-
-/// Name, unit, wanted ratio, both sides.
-type Line = (&'static str, &'static str, Option<f64>, Side, Side);
 
 #[rustfmt::skip]
 const LINES: [Line; 6] = [
@@ -40,42 +29,12 @@ const LINES: [Line; 6] = [
         (OURS, "produce-bytes", PER_SECOND), (PLAIN, "produce-bytes-singly", PER_SECOND)),
 ];
 
-/// Measures both sides against the same server of ours, durable, new for each round.
+/// Measures both sides; `beside_plain` says how.
 pub(super) fn run(options: &Options) -> Outcome<Table> {
     let modules = elixir::measured()?;
-    let measure = |program: &str, what: &str, url: &str| -> Outcome<Value> {
+    beside_plain::run(options, &LINES, OURS, |name, told| {
         let mut elixir = elixir::program("elixir");
-        elixir.arg("-pa").arg(&modules).arg(root().join("bindings/elixir/bench").join(program)).args([what, url]);
-        let text = capture(&mut elixir)?;
-        serde_json::from_str(&text).map_err(|error| format!("{text:?} is no result: {error}").into())
-    };
-    let mut rows: Vec<_> = LINES
-        .iter()
-        .filter(|line| options.wants(line.0))
-        .map(|line| (line, Row::new(line.0, line.1, Higher, line.2)))
-        .collect();
-    for round in 1..=options.rounds {
-        let data = bench_folder()?;
-        let data_dir = data.path().display().to_string();
-        let server = Server::ours(Profile::Release, &["--storage", "file", "--data-dir", &data_dir])?;
-        let url = server.url();
-        measure(OURS, "fill", &url)?;
-        // What several lines ask for is measured once a round.
-        let mut known: Vec<(Side, Value)> = Vec::new();
-        for ((name, .., ours, peer), row) in &mut rows {
-            for side in [*ours, *peer] {
-                if !known.iter().any(|(other, _)| *other == side) {
-                    known.push((side, measure(side.0, side.1, &url)?));
-                }
-            }
-            let figure = |side: &Side| {
-                let found = known.iter().find(|(other, _)| other == side);
-                found.map_or(Value::Null, |(_, figures)| figures[side.2].clone())
-            };
-            let (ours, peer) = (figure(ours), figure(peer));
-            println!("round {round} {name}: ours {ours}, peer {peer}");
-            row.push(&ours, &peer);
-        }
-    }
-    Ok(Table(rows.into_iter().map(|(_, row)| row).collect()))
+        elixir.arg("-pa").arg(&modules).arg(root().join("bindings/elixir/bench").join(name)).args(told);
+        elixir
+    })
 }

@@ -5,6 +5,7 @@ use clap::{Args, ValueEnum};
 
 use crate::process::{Outcome, peers};
 
+mod beside_plain;
 mod beside_rust;
 mod client;
 mod elixir;
