@@ -38,7 +38,7 @@ pub use crate::{
     piece::{FfiBytes, Piece},
     producer::{Acknowledgement, ErrorListener, FfiProducer, FfiReceipt, ProducerSettings},
     provider::{ProviderError, Resolved, ValueProvider},
-    reader::{Batch, FfiReader, LiveMode, ReadSettings, ReadState},
+    reader::{FfiReader, LiveMode, ReadSettings, ReadState},
     rules::{code_of_status, is_json_type, is_transient_status},
     settings::{ClientSettings, NameValue, RetrySettings},
     stream::{

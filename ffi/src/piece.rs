@@ -67,8 +67,8 @@ impl FfiBytes {
 
 #[uniffi::export]
 impl FfiReader {
-    /// The next batch as [`FfiReader::next_batch`] brings it, its bytes in place.
-    /// Errors: as there.
+    /// The next batch, possibly without data; `None` when the read is over.
+    /// Errors: whatever stopped the read; the next call asks again from the same offset.
     pub async fn next_piece(&self, cancel: Option<Arc<FfiCancel>>) -> Result<Option<Piece>, CoreError> {
         let inner = self.inner.clone();
         let batch = run(cancel, async move { inner.next().await }).await?;

@@ -104,21 +104,10 @@ impl FfiProducer {
         Ok(Arc::new(Self { inner, full: Full::default() }))
     }
 
-    /// Takes a message, at once and in the order of the calls. With a receipt the queue is
-    /// full: wait on its `room` before appending more.
-    pub fn append(&self, message: &[u8]) -> Result<Option<Arc<FfiReceipt>>, CoreError> {
-        Ok(self.inner.append(message)?.map(FfiReceipt::new))
-    }
-
-    /// Takes several messages in one crossing: one behind the other in `data`, each up to its
-    /// place in `ends`. With a receipt the queue is full.
+    /// Takes messages, at once and in the order of the calls, in one crossing: each in `data` behind
+    /// its length, 4 bytes, the least first. With a receipt the queue is full: wait on its `room`
+    /// before appending more.
     /// Errors: why one was refused; those before it are taken.
-    pub fn append_all(&self, data: &[u8], ends: Vec<u32>) -> Result<Option<Arc<FfiReceipt>>, CoreError> {
-        let (_, outcome) = self.inner.append_all(data, &ends);
-        Ok(outcome?.map(FfiReceipt::new))
-    }
-
-    /// The same with each message in `data` behind its length: 4 bytes, the least first.
     pub fn append_framed(&self, data: &[u8]) -> Result<Option<Arc<FfiReceipt>>, CoreError> {
         let (mut rest, mut full) = (data, None);
         while !rest.is_empty() {

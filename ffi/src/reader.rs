@@ -5,8 +5,6 @@ use std::sync::Arc;
 use durable_streams_bindings::reader;
 
 use crate::{
-    blob::Blob,
-    call::{FfiCancel, run},
     error::CoreError,
     settings::{NameValue, RetrySettings, pairs, tuples},
     stream::FfiStream,
@@ -59,28 +57,6 @@ pub struct ReadSettings {
     pub retry: Option<RetrySettings>,
 }
 
-/// One piece of a stream.
-#[derive(Debug, Clone, uniffi::Record)]
-pub struct Batch {
-    /// Whether `data` is a JSON array.
-    pub is_json: bool,
-    /// Whether there is nothing to deliver.
-    pub is_empty: bool,
-    /// Where to resume after this batch.
-    pub next_offset: String,
-    /// Everything available has been read.
-    pub up_to_date: bool,
-    /// The stream is closed and this is its end.
-    pub stream_closed: bool,
-    /// Cursor for a later live read.
-    pub cursor: Option<String>,
-    /// HTTP status of the answer.
-    pub status: u16,
-    /// The bytes; on a JSON stream one JSON array. Last, so that nothing that is written behind
-    /// them moves them.
-    pub data: Blob,
-}
-
 /// Where a read stands, as of the last batch handed out.
 #[derive(Debug, Clone, uniffi::Record)]
 pub struct ReadState {
@@ -113,23 +89,6 @@ impl FfiReader {
     #[uniffi::constructor]
     pub fn new(stream: Arc<FfiStream>, settings: ReadSettings) -> Result<Arc<Self>, CoreError> {
         Ok(Arc::new(Self { inner: reader::Reader::open(&stream.inner, settings.into())? }))
-    }
-
-    /// The next batch, possibly without data; `None` when the read is over.
-    /// Errors: whatever stopped the read; the next call asks again from the same offset.
-    pub async fn next_batch(&self, cancel: Option<Arc<FfiCancel>>) -> Result<Option<Batch>, CoreError> {
-        let inner = self.inner.clone();
-        let batch = run(cancel, async move { inner.next().await }).await?;
-        Ok(batch.map(|batch| Batch {
-            is_json: batch.is_json,
-            is_empty: batch.is_empty,
-            next_offset: batch.next_offset.to_query_value().to_owned(),
-            up_to_date: batch.up_to_date,
-            stream_closed: batch.stream_closed,
-            cursor: batch.cursor,
-            status: batch.status,
-            data: batch.data.into(),
-        }))
     }
 
     /// Where the read stands.

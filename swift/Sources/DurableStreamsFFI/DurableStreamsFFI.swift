@@ -1382,20 +1382,10 @@ public protocol FfiProducerProtocol: AnyObject, Sendable {
     func acknowledgedOffset()  -> String?
 
     /**
-     * Takes a message, at once and in the order of the calls. With a receipt the queue is
-     * full: wait on its `room` before appending more.
-     */
-    func append(message: Data) throws  -> FfiReceipt?
-
-    /**
-     * Takes several messages in one crossing: one behind the other in `data`, each up to its
-     * place in `ends`. With a receipt the queue is full.
+     * Takes messages, at once and in the order of the calls, in one crossing: each in `data` behind
+     * its length, 4 bytes, the least first. With a receipt the queue is full: wait on its `room`
+     * before appending more.
      * Errors: why one was refused; those before it are taken.
-     */
-    func appendAll(data: Data, ends: [UInt32]) throws  -> FfiReceipt?
-
-    /**
-     * The same with each message in `data` behind its length: 4 bytes, the least first.
      */
     func appendFramed(data: Data) throws  -> FfiReceipt?
 
@@ -1556,41 +1546,10 @@ open func acknowledgedOffset() -> String?  {
 }
 
     /**
-     * Takes a message, at once and in the order of the calls. With a receipt the queue is
-     * full: wait on its `room` before appending more.
-     */
-open func append(message: Data)throws  -> FfiReceipt?  {
-    return try  FfiConverterOptionTypeFfiReceipt.lift(try rustCallWithError(FfiConverterTypeCoreError_lift) {
-        uniffiCallStatus in
-        FfiConverterByRefBytes.lower(message) { messageFb in
-    uniffi_durable_streams_ffi_fn_method_ffiproducer_append(
-            self.uniffiCloneHandle(),
-        messageFb,uniffiCallStatus
-    )
-        }
-})
-}
-
-    /**
-     * Takes several messages in one crossing: one behind the other in `data`, each up to its
-     * place in `ends`. With a receipt the queue is full.
+     * Takes messages, at once and in the order of the calls, in one crossing: each in `data` behind
+     * its length, 4 bytes, the least first. With a receipt the queue is full: wait on its `room`
+     * before appending more.
      * Errors: why one was refused; those before it are taken.
-     */
-open func appendAll(data: Data, ends: [UInt32])throws  -> FfiReceipt?  {
-    return try  FfiConverterOptionTypeFfiReceipt.lift(try rustCallWithError(FfiConverterTypeCoreError_lift) {
-        uniffiCallStatus in
-        FfiConverterByRefBytes.lower(data) { dataFb in
-    uniffi_durable_streams_ffi_fn_method_ffiproducer_append_all(
-            self.uniffiCloneHandle(),
-        dataFb,
-        FfiConverterSequenceUInt32.lower(ends),uniffiCallStatus
-    )
-        }
-})
-}
-
-    /**
-     * The same with each message in `data` behind its length: 4 bytes, the least first.
      */
 open func appendFramed(data: Data)throws  -> FfiReceipt?  {
     return try  FfiConverterOptionTypeFfiReceipt.lift(try rustCallWithError(FfiConverterTypeCoreError_lift) {
@@ -1873,8 +1832,8 @@ public func FfiConverterTypeFfiProducer_lower(_ value: FfiProducer) -> UInt64 {
 public protocol FfiReaderProtocol: AnyObject, Sendable {
 
     /**
-     * The next batch as [`FfiReader::next_batch`] brings it, its bytes in place.
-     * Errors: as there.
+     * The next batch, possibly without data; `None` when the read is over.
+     * Errors: whatever stopped the read; the next call asks again from the same offset.
      */
     func nextPiece(cancel: FfiCancel?) async throws  -> Piece?
 
@@ -1883,12 +1842,6 @@ public protocol FfiReaderProtocol: AnyObject, Sendable {
      * Repeating does nothing.
      */
     func cancel()
-
-    /**
-     * The next batch, possibly without data; `None` when the read is over.
-     * Errors: whatever stopped the read; the next call asks again from the same offset.
-     */
-    func nextBatch(cancel: FfiCancel?) async throws  -> Batch?
 
     /**
      * Where the read stands.
@@ -1967,8 +1920,8 @@ public convenience init(stream: FfiStream, settings: ReadSettings)throws  {
 
 
     /**
-     * The next batch as [`FfiReader::next_batch`] brings it, its bytes in place.
-     * Errors: as there.
+     * The next batch, possibly without data; `None` when the read is over.
+     * Errors: whatever stopped the read; the next call asks again from the same offset.
      */
 open func nextPiece(cancel: FfiCancel?)async throws  -> Piece?  {
     return
@@ -1996,26 +1949,6 @@ open func cancel()  {try! rustCall() {
             self.uniffiCloneHandle(),uniffiCallStatus
     )
 }
-}
-
-    /**
-     * The next batch, possibly without data; `None` when the read is over.
-     * Errors: whatever stopped the read; the next call asks again from the same offset.
-     */
-open func nextBatch(cancel: FfiCancel?)async throws  -> Batch?  {
-    return
-        try  await uniffiRustCallAsync(
-            rustFutureFunc: {
-                uniffi_durable_streams_ffi_fn_method_ffireader_next_batch(
-                        self.uniffiCloneHandle(),FfiConverterOptionTypeFfiCancel.lower(cancel)
-                )
-            },
-            pollFunc: ffi_durable_streams_ffi_rust_future_poll_rust_buffer,
-            completeFunc: ffi_durable_streams_ffi_rust_future_complete_rust_buffer,
-            freeFunc: ffi_durable_streams_ffi_rust_future_free_rust_buffer,
-            liftFunc: FfiConverterOptionTypeBatch.lift,
-            errorHandler: FfiConverterTypeCoreError_lift
-        )
 }
 
     /**
@@ -3901,137 +3834,6 @@ public func FfiConverterTypeAppended_lift(_ buf: RustBuffer) throws -> Appended 
 #endif
 public func FfiConverterTypeAppended_lower(_ value: Appended) -> RustBuffer {
     return FfiConverterTypeAppended.lower(value)
-}
-
-
-/**
- * One piece of a stream.
- */
-public struct Batch: Equatable, Hashable {
-    /**
-     * Whether `data` is a JSON array.
-     */
-    public let isJson: Bool
-    /**
-     * Whether there is nothing to deliver.
-     */
-    public let isEmpty: Bool
-    /**
-     * Where to resume after this batch.
-     */
-    public let nextOffset: String
-    /**
-     * Everything available has been read.
-     */
-    public let upToDate: Bool
-    /**
-     * The stream is closed and this is its end.
-     */
-    public let streamClosed: Bool
-    /**
-     * Cursor for a later live read.
-     */
-    public let cursor: String?
-    /**
-     * HTTP status of the answer.
-     */
-    public let status: UInt16
-    /**
-     * The bytes; on a JSON stream one JSON array. Last, so that nothing that is written behind
-     * them moves them.
-     */
-    public let data: Data
-
-    // Default memberwise initializers are never public by default, so we
-    // declare one manually.
-    public init(
-        /**
-         * Whether `data` is a JSON array.
-         */isJson: Bool,
-        /**
-         * Whether there is nothing to deliver.
-         */isEmpty: Bool,
-        /**
-         * Where to resume after this batch.
-         */nextOffset: String,
-        /**
-         * Everything available has been read.
-         */upToDate: Bool,
-        /**
-         * The stream is closed and this is its end.
-         */streamClosed: Bool,
-        /**
-         * Cursor for a later live read.
-         */cursor: String?,
-        /**
-         * HTTP status of the answer.
-         */status: UInt16,
-        /**
-         * The bytes; on a JSON stream one JSON array. Last, so that nothing that is written behind
-         * them moves them.
-         */data: Data) {
-        self.isJson = isJson
-        self.isEmpty = isEmpty
-        self.nextOffset = nextOffset
-        self.upToDate = upToDate
-        self.streamClosed = streamClosed
-        self.cursor = cursor
-        self.status = status
-        self.data = data
-    }
-
-
-
-
-}
-
-#if compiler(>=6)
-extension Batch: Sendable {}
-#endif
-
-#if swift(>=5.8)
-@_documentation(visibility: private)
-#endif
-public struct FfiConverterTypeBatch: FfiConverterRustBuffer {
-    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Batch {
-        return
-            try Batch(
-                isJson: FfiConverterBool.read(from: &buf),
-                isEmpty: FfiConverterBool.read(from: &buf),
-                nextOffset: FfiConverterString.read(from: &buf),
-                upToDate: FfiConverterBool.read(from: &buf),
-                streamClosed: FfiConverterBool.read(from: &buf),
-                cursor: FfiConverterOptionString.read(from: &buf),
-                status: FfiConverterUInt16.read(from: &buf),
-                data: FfiConverterData.read(from: &buf)
-        )
-    }
-
-    public static func write(_ value: Batch, into buf: inout [UInt8]) {
-        FfiConverterBool.write(value.isJson, into: &buf)
-        FfiConverterBool.write(value.isEmpty, into: &buf)
-        FfiConverterString.write(value.nextOffset, into: &buf)
-        FfiConverterBool.write(value.upToDate, into: &buf)
-        FfiConverterBool.write(value.streamClosed, into: &buf)
-        FfiConverterOptionString.write(value.cursor, into: &buf)
-        FfiConverterUInt16.write(value.status, into: &buf)
-        FfiConverterData.write(value.data, into: &buf)
-    }
-}
-
-
-#if swift(>=5.8)
-@_documentation(visibility: private)
-#endif
-public func FfiConverterTypeBatch_lift(_ buf: RustBuffer) throws -> Batch {
-    return try FfiConverterTypeBatch.lift(buf)
-}
-
-#if swift(>=5.8)
-@_documentation(visibility: private)
-#endif
-public func FfiConverterTypeBatch_lower(_ value: Batch) -> RustBuffer {
-    return FfiConverterTypeBatch.lower(value)
 }
 
 
@@ -7479,30 +7281,6 @@ fileprivate struct FfiConverterOptionTypeAcknowledgement: FfiConverterRustBuffer
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
-fileprivate struct FfiConverterOptionTypeBatch: FfiConverterRustBuffer {
-    typealias SwiftType = Batch?
-
-    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
-        guard let value = value else {
-            writeInt(&buf, Int8(0))
-            return
-        }
-        writeInt(&buf, Int8(1))
-        FfiConverterTypeBatch.write(value, into: &buf)
-    }
-
-    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
-        switch try readInt(&buf) as Int8 {
-        case 0: return nil
-        case 1: return try FfiConverterTypeBatch.read(from: &buf)
-        default: throw UniffiInternalError.unexpectedOptionalTag
-        }
-    }
-}
-
-#if swift(>=5.8)
-@_documentation(visibility: private)
-#endif
 fileprivate struct FfiConverterOptionTypePiece: FfiConverterRustBuffer {
     typealias SwiftType = Piece?
 
@@ -7569,31 +7347,6 @@ fileprivate struct FfiConverterOptionTypeSseEvent: FfiConverterRustBuffer {
         case 1: return try FfiConverterTypeSseEvent.read(from: &buf)
         default: throw UniffiInternalError.unexpectedOptionalTag
         }
-    }
-}
-
-#if swift(>=5.8)
-@_documentation(visibility: private)
-#endif
-fileprivate struct FfiConverterSequenceUInt32: FfiConverterRustBuffer {
-    typealias SwiftType = [UInt32]
-
-    public static func write(_ value: [UInt32], into buf: inout [UInt8]) {
-        let len = Int32(value.count)
-        writeInt(&buf, len)
-        for item in value {
-            FfiConverterUInt32.write(item, into: &buf)
-        }
-    }
-
-    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [UInt32] {
-        let len: Int32 = try readInt(&buf)
-        var seq = [UInt32]()
-        seq.reserveCapacity(Int(len))
-        for _ in 0 ..< len {
-            seq.append(try FfiConverterUInt32.read(from: &buf))
-        }
-        return seq
     }
 }
 
@@ -7869,13 +7622,7 @@ private let initializationResult: InitializationResult = {
     if (uniffi_durable_streams_ffi_checksum_method_ffiproducer_acknowledged_offset() != 30484) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_durable_streams_ffi_checksum_method_ffiproducer_append() != 11895) {
-        return InitializationResult.apiChecksumMismatch
-    }
-    if (uniffi_durable_streams_ffi_checksum_method_ffiproducer_append_all() != 16457) {
-        return InitializationResult.apiChecksumMismatch
-    }
-    if (uniffi_durable_streams_ffi_checksum_method_ffiproducer_append_framed() != 38982) {
+    if (uniffi_durable_streams_ffi_checksum_method_ffiproducer_append_framed() != 9300) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_durable_streams_ffi_checksum_method_ffiproducer_append_with_receipt() != 64778) {
@@ -7929,13 +7676,10 @@ private let initializationResult: InitializationResult = {
     if (uniffi_durable_streams_ffi_checksum_method_valueprovider_resolve() != 35340) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_durable_streams_ffi_checksum_method_ffireader_next_piece() != 20558) {
+    if (uniffi_durable_streams_ffi_checksum_method_ffireader_next_piece() != 5994) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_durable_streams_ffi_checksum_method_ffireader_cancel() != 41494) {
-        return InitializationResult.apiChecksumMismatch
-    }
-    if (uniffi_durable_streams_ffi_checksum_method_ffireader_next_batch() != 49685) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_durable_streams_ffi_checksum_method_ffireader_state() != 51599) {

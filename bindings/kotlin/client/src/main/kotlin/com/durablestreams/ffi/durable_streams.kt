@@ -820,10 +820,6 @@ internal object IntegrityCheckingUniffiLib {
     ): Int
     external fun uniffi_durable_streams_ffi_checksum_method_ffiproducer_acknowledged_offset(
     ): Int
-    external fun uniffi_durable_streams_ffi_checksum_method_ffiproducer_append(
-    ): Int
-    external fun uniffi_durable_streams_ffi_checksum_method_ffiproducer_append_all(
-    ): Int
     external fun uniffi_durable_streams_ffi_checksum_method_ffiproducer_append_framed(
     ): Int
     external fun uniffi_durable_streams_ffi_checksum_method_ffiproducer_append_with_receipt(
@@ -863,8 +859,6 @@ internal object IntegrityCheckingUniffiLib {
     external fun uniffi_durable_streams_ffi_checksum_method_ffireader_next_piece(
     ): Int
     external fun uniffi_durable_streams_ffi_checksum_method_ffireader_cancel(
-    ): Int
-    external fun uniffi_durable_streams_ffi_checksum_method_ffireader_next_batch(
     ): Int
     external fun uniffi_durable_streams_ffi_checksum_method_ffireader_state(
     ): Int
@@ -975,10 +969,6 @@ internal object UniffiLib {
     ): Long
     external fun uniffi_durable_streams_ffi_fn_method_ffiproducer_acknowledged_offset(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
     ): RustBuffer.ByValue
-    external fun uniffi_durable_streams_ffi_fn_method_ffiproducer_append(`ptr`: Long,`message`: ForeignBytes.ByValue,uniffi_out_err: UniffiRustCallStatus,
-    ): RustBuffer.ByValue
-    external fun uniffi_durable_streams_ffi_fn_method_ffiproducer_append_all(`ptr`: Long,`data`: ForeignBytes.ByValue,`ends`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
-    ): RustBuffer.ByValue
     external fun uniffi_durable_streams_ffi_fn_method_ffiproducer_append_framed(`ptr`: Long,`data`: ForeignBytes.ByValue,uniffi_out_err: UniffiRustCallStatus,
     ): RustBuffer.ByValue
     external fun uniffi_durable_streams_ffi_fn_method_ffiproducer_append_with_receipt(`ptr`: Long,`message`: ForeignBytes.ByValue,uniffi_out_err: UniffiRustCallStatus,
@@ -1035,8 +1025,6 @@ internal object UniffiLib {
     ): Long
     external fun uniffi_durable_streams_ffi_fn_method_ffireader_cancel(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
     ): Unit
-    external fun uniffi_durable_streams_ffi_fn_method_ffireader_next_batch(`ptr`: Long,`cancel`: RustBuffer.ByValue,
-    ): Long
     external fun uniffi_durable_streams_ffi_fn_method_ffireader_state(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
     ): RustBuffer.ByValue
     external fun uniffi_durable_streams_ffi_fn_clone_ffiserver(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
@@ -1269,13 +1257,7 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_durable_streams_ffi_checksum_method_ffiproducer_acknowledged_offset() and 0xFFFF) != 30484) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
-    if ((lib.uniffi_durable_streams_ffi_checksum_method_ffiproducer_append() and 0xFFFF) != 11895) {
-        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
-    }
-    if ((lib.uniffi_durable_streams_ffi_checksum_method_ffiproducer_append_all() and 0xFFFF) != 16457) {
-        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
-    }
-    if ((lib.uniffi_durable_streams_ffi_checksum_method_ffiproducer_append_framed() and 0xFFFF) != 38982) {
+    if ((lib.uniffi_durable_streams_ffi_checksum_method_ffiproducer_append_framed() and 0xFFFF) != 9300) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_durable_streams_ffi_checksum_method_ffiproducer_append_with_receipt() and 0xFFFF) != 64778) {
@@ -1329,13 +1311,10 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_durable_streams_ffi_checksum_method_valueprovider_resolve() and 0xFFFF) != 35340) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
-    if ((lib.uniffi_durable_streams_ffi_checksum_method_ffireader_next_piece() and 0xFFFF) != 20558) {
+    if ((lib.uniffi_durable_streams_ffi_checksum_method_ffireader_next_piece() and 0xFFFF) != 5994) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_durable_streams_ffi_checksum_method_ffireader_cancel() and 0xFFFF) != 41494) {
-        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
-    }
-    if ((lib.uniffi_durable_streams_ffi_checksum_method_ffireader_next_batch() and 0xFFFF) != 49685) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_durable_streams_ffi_checksum_method_ffireader_state() and 0xFFFF) != 51599) {
@@ -3295,20 +3274,10 @@ public interface FfiProducerInterface {
     fun `acknowledgedOffset`(): kotlin.String?
 
     /**
-     * Takes a message, at once and in the order of the calls. With a receipt the queue is
-     * full: wait on its `room` before appending more.
-     */
-    fun `append`(`message`: java.nio.ByteBuffer): FfiReceipt?
-
-    /**
-     * Takes several messages in one crossing: one behind the other in `data`, each up to its
-     * place in `ends`. With a receipt the queue is full.
+     * Takes messages, at once and in the order of the calls, in one crossing: each in `data` behind
+     * its length, 4 bytes, the least first. With a receipt the queue is full: wait on its `room`
+     * before appending more.
      * Errors: why one was refused; those before it are taken.
-     */
-    fun `appendAll`(`data`: java.nio.ByteBuffer, `ends`: List<kotlin.UInt>): FfiReceipt?
-
-    /**
-     * The same with each message in `data` behind its length: 4 bytes, the least first.
      */
     fun `appendFramed`(`data`: java.nio.ByteBuffer): FfiReceipt?
 
@@ -3524,47 +3493,10 @@ open class FfiProducer: Disposable, AutoCloseable, FfiProducerInterface
 
 
     /**
-     * Takes a message, at once and in the order of the calls. With a receipt the queue is
-     * full: wait on its `room` before appending more.
-     */
-    @Throws(CoreException::class)override fun `append`(`message`: java.nio.ByteBuffer): FfiReceipt? {
-            return FfiConverterOptionalTypeFfiReceipt.lift(
-    callWithHandle {
-    uniffiRustCallWithError(CoreException) { _status ->
-    UniffiLib.uniffi_durable_streams_ffi_fn_method_ffiproducer_append(
-        it,
-
-        FfiConverterByRefBytes.lower(`message`),_status)
-}
-    }
-    )
-    }
-
-
-
-    /**
-     * Takes several messages in one crossing: one behind the other in `data`, each up to its
-     * place in `ends`. With a receipt the queue is full.
+     * Takes messages, at once and in the order of the calls, in one crossing: each in `data` behind
+     * its length, 4 bytes, the least first. With a receipt the queue is full: wait on its `room`
+     * before appending more.
      * Errors: why one was refused; those before it are taken.
-     */
-    @Throws(CoreException::class)override fun `appendAll`(`data`: java.nio.ByteBuffer, `ends`: List<kotlin.UInt>): FfiReceipt? {
-            return FfiConverterOptionalTypeFfiReceipt.lift(
-    callWithHandle {
-    uniffiRustCallWithError(CoreException) { _status ->
-    UniffiLib.uniffi_durable_streams_ffi_fn_method_ffiproducer_append_all(
-        it,
-
-        FfiConverterByRefBytes.lower(`data`),
-        FfiConverterSequenceUInt.lower(`ends`),_status)
-}
-    }
-    )
-    }
-
-
-
-    /**
-     * The same with each message in `data` behind its length: 4 bytes, the least first.
      */
     @Throws(CoreException::class)override fun `appendFramed`(`data`: java.nio.ByteBuffer): FfiReceipt? {
             return FfiConverterOptionalTypeFfiReceipt.lift(
@@ -4002,8 +3934,8 @@ public object FfiConverterTypeFfiProducer: FfiConverter<FfiProducer, Long> {
 public interface FfiReaderInterface {
 
     /**
-     * The next batch as [`FfiReader::next_batch`] brings it, its bytes in place.
-     * Errors: as there.
+     * The next batch, possibly without data; `None` when the read is over.
+     * Errors: whatever stopped the read; the next call asks again from the same offset.
      */
     suspend fun `nextPiece`(`cancel`: FfiCancel?): Piece?
 
@@ -4012,12 +3944,6 @@ public interface FfiReaderInterface {
      * Repeating does nothing.
      */
     fun `cancel`()
-
-    /**
-     * The next batch, possibly without data; `None` when the read is over.
-     * Errors: whatever stopped the read; the next call asks again from the same offset.
-     */
-    suspend fun `nextBatch`(`cancel`: FfiCancel?): Batch?
 
     /**
      * Where the read stands.
@@ -4147,8 +4073,8 @@ open class FfiReader: Disposable, AutoCloseable, FfiReaderInterface
 
 
     /**
-     * The next batch as [`FfiReader::next_batch`] brings it, its bytes in place.
-     * Errors: as there.
+     * The next batch, possibly without data; `None` when the read is over.
+     * Errors: whatever stopped the read; the next call asks again from the same offset.
      */
     @Throws(CoreException::class)
     @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
@@ -4186,32 +4112,6 @@ open class FfiReader: Disposable, AutoCloseable, FfiReaderInterface
     }
 
 
-
-
-    /**
-     * The next batch, possibly without data; `None` when the read is over.
-     * Errors: whatever stopped the read; the next call asks again from the same offset.
-     */
-    @Throws(CoreException::class)
-    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
-    override suspend fun `nextBatch`(`cancel`: FfiCancel?) : Batch? {
-        return uniffiRustCallAsync(
-        callWithHandle { uniffiHandle ->
-            UniffiLib.uniffi_durable_streams_ffi_fn_method_ffireader_next_batch(
-                uniffiHandle,
-
-        FfiConverterOptionalTypeFfiCancel.lower(`cancel`),
-            )
-        },
-        { future, callback, continuation -> UniffiLib.ffi_durable_streams_ffi_rust_future_poll_rust_buffer(future, callback, continuation) },
-        { future, continuation -> UniffiLib.ffi_durable_streams_ffi_rust_future_complete_rust_buffer(future, continuation) },
-        { future -> UniffiLib.ffi_durable_streams_ffi_rust_future_free_rust_buffer(future) },
-        // lift function
-        { FfiConverterOptionalTypeBatch.lift(it) },
-        // Error FFI converter
-        CoreException.ErrorHandler,
-    )
-    }
 
 
     /**
@@ -6858,102 +6758,6 @@ public object FfiConverterTypeAppended: FfiConverterRustBuffer<Appended> {
             FfiConverterOptionalULong.write(value.`producerEpoch`, buf)
             FfiConverterOptionalULong.write(value.`producerSeq`, buf)
             FfiConverterTypeTold.write(value.`told`, buf)
-    }
-}
-
-
-
-/**
- * One piece of a stream.
- */
-data class Batch (
-    /**
-     * Whether `data` is a JSON array.
-     */
-    val `isJson`: kotlin.Boolean
-    ,
-    /**
-     * Whether there is nothing to deliver.
-     */
-    val `isEmpty`: kotlin.Boolean
-    ,
-    /**
-     * Where to resume after this batch.
-     */
-    val `nextOffset`: kotlin.String
-    ,
-    /**
-     * Everything available has been read.
-     */
-    val `upToDate`: kotlin.Boolean
-    ,
-    /**
-     * The stream is closed and this is its end.
-     */
-    val `streamClosed`: kotlin.Boolean
-    ,
-    /**
-     * Cursor for a later live read.
-     */
-    val `cursor`: kotlin.String?
-    ,
-    /**
-     * HTTP status of the answer.
-     */
-    val `status`: kotlin.UShort
-    ,
-    /**
-     * The bytes; on a JSON stream one JSON array. Last, so that nothing that is written behind
-     * them moves them.
-     */
-    val `data`: kotlin.ByteArray
-
-){
-
-
-
-
-
-    companion object
-}
-
-/**
- * @suppress
- */
-public object FfiConverterTypeBatch: FfiConverterRustBuffer<Batch> {
-    override fun read(buf: ByteBuffer): Batch {
-        return Batch(
-            FfiConverterBoolean.read(buf),
-            FfiConverterBoolean.read(buf),
-            FfiConverterString.read(buf),
-            FfiConverterBoolean.read(buf),
-            FfiConverterBoolean.read(buf),
-            FfiConverterOptionalString.read(buf),
-            FfiConverterUShort.read(buf),
-            FfiConverterByteArray.read(buf),
-        )
-    }
-
-    override fun allocationSize(value: Batch) = (
-            FfiConverterBoolean.allocationSize(value.`isJson`) +
-            FfiConverterBoolean.allocationSize(value.`isEmpty`) +
-            FfiConverterString.allocationSize(value.`nextOffset`) +
-            FfiConverterBoolean.allocationSize(value.`upToDate`) +
-            FfiConverterBoolean.allocationSize(value.`streamClosed`) +
-            FfiConverterOptionalString.allocationSize(value.`cursor`) +
-            FfiConverterUShort.allocationSize(value.`status`) +
-            FfiConverterByteArray.allocationSize(value.`data`)
-    )
-
-    override fun write(value: Batch, buf: ByteBuffer) {
-            FfiConverterBoolean.write(value.`isJson`, buf)
-            FfiConverterBoolean.write(value.`isEmpty`, buf)
-            FfiConverterString.write(value.`nextOffset`, buf)
-            FfiConverterBoolean.write(value.`upToDate`, buf)
-            FfiConverterBoolean.write(value.`streamClosed`, buf)
-            FfiConverterOptionalString.write(value.`cursor`, buf)
-            FfiConverterUShort.write(value.`status`, buf)
-            FfiConverterByteArray.write(value.`data`, buf)
     }
 }
 
@@ -10122,38 +9926,6 @@ public object FfiConverterOptionalTypeAcknowledgement: FfiConverterRustBuffer<Ac
 /**
  * @suppress
  */
-public object FfiConverterOptionalTypeBatch: FfiConverterRustBuffer<Batch?> {
-    override fun read(buf: ByteBuffer): Batch? {
-        if (buf.get().toInt() == 0) {
-            return null
-        }
-        return FfiConverterTypeBatch.read(buf)
-    }
-
-    override fun allocationSize(value: Batch?): ULong {
-        if (value == null) {
-            return 1UL
-        } else {
-            return 1UL + FfiConverterTypeBatch.allocationSize(value)
-        }
-    }
-
-    override fun write(value: Batch?, buf: ByteBuffer) {
-        if (value == null) {
-            buf.put(0)
-        } else {
-            buf.put(1)
-            FfiConverterTypeBatch.write(value, buf)
-        }
-    }
-}
-
-
-
-
-/**
- * @suppress
- */
 public object FfiConverterOptionalTypePiece: FfiConverterRustBuffer<Piece?> {
     override fun read(buf: ByteBuffer): Piece? {
         if (buf.get().toInt() == 0) {
@@ -10240,34 +10012,6 @@ public object FfiConverterOptionalTypeSseEvent: FfiConverterRustBuffer<SseEvent?
         } else {
             buf.put(1)
             FfiConverterTypeSseEvent.write(value, buf)
-        }
-    }
-}
-
-
-
-
-/**
- * @suppress
- */
-public object FfiConverterSequenceUInt: FfiConverterRustBuffer<List<kotlin.UInt>> {
-    override fun read(buf: ByteBuffer): List<kotlin.UInt> {
-        val len = buf.getInt()
-        return List<kotlin.UInt>(len) {
-            FfiConverterUInt.read(buf)
-        }
-    }
-
-    override fun allocationSize(value: List<kotlin.UInt>): ULong {
-        val sizeForLength = 4UL
-        val sizeForItems = value.map { FfiConverterUInt.allocationSize(it) }.sum()
-        return sizeForLength + sizeForItems
-    }
-
-    override fun write(value: List<kotlin.UInt>, buf: ByteBuffer) {
-        buf.putInt(value.size)
-        value.iterator().forEach {
-            FfiConverterUInt.write(it, buf)
         }
     }
 }
