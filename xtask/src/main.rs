@@ -122,7 +122,17 @@ enum Subject {
 }
 
 fn main() -> ExitCode {
-    let outcome = match Args::parse().command {
+    match process::leave_cargos_libraries().and_then(|()| run(Args::parse().command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("xtask: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Outcome<()> {
+    match command {
         Command::Test { part } => test::run(part),
         Command::Ci => test::run(None),
         Command::Lint => lint::run().and_then(Tally::verdict),
@@ -146,13 +156,6 @@ fn main() -> ExitCode {
         Command::Faults(options) => faults::run(&options).and_then(Tally::verdict),
         Command::PythonOldest => python::oldest().and_then(Tally::verdict),
         Command::CleanPeers => clean_peers(),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("xtask: {failure}");
-            ExitCode::FAILURE
-        }
     }
 }
 

@@ -41,6 +41,37 @@ pub(crate) fn peers() -> PathBuf {
     root().join(".peers")
 }
 
+/// Starts this program anew if Cargo has told it where the libraries are that it builds. Passed on,
+/// that would make the tests of a package load the library built last, not the package's own.
+#[cfg(unix)]
+pub(crate) fn leave_cargos_libraries() -> Outcome<()> {
+    use std::os::unix::process::CommandExt;
+
+    const VARIABLES: [&str; 2] = ["LD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH"];
+    let program = std::env::current_exe().map_err(|error| format!("where is this program? {error}"))?;
+    let Some(built) = program.parent() else { return Ok(()) };
+    for variable in VARIABLES {
+        let Some(path) = std::env::var_os(variable) else { continue };
+        let (cargos, others): (Vec<_>, Vec<_>) =
+            std::env::split_paths(&path).partition(|folder| folder.starts_with(built));
+        if !cargos.is_empty() {
+            let mut again = Command::new(&program);
+            again.args(std::env::args_os().skip(1));
+            // They were joined a moment ago.
+            again.env(variable, std::env::join_paths(others).unwrap_or_default());
+            let error = again.exec();
+            return Err(cannot_start(&again, &error));
+        }
+    }
+    Ok(())
+}
+
+/// On Windows these are part of `PATH`, where the programs themselves are found.
+#[cfg(not(unix))]
+pub(crate) fn leave_cargos_libraries() -> Outcome<()> {
+    Ok(())
+}
+
 /// A command that runs in the workspace's folder.
 pub(crate) fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new(program);
