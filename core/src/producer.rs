@@ -108,7 +108,7 @@ impl Producer {
         let outcome = scratch::with(|text| match serde_json::to_writer(&mut *text, value) {
             Ok(()) => {
                 shared.assume_json();
-                shared.accept(text)
+                shared.accept_json(text)
             }
             Err(error) => {
                 let detail = format!("the value does not become JSON: {error}");
@@ -116,6 +116,14 @@ impl Producer {
             }
         });
         AppendReceipt::new(shared, outcome)
+    }
+
+    /// Takes the text of one JSON value that a serializer has just written, without looking at it
+    /// again: whatever else it were, the server would get it. Other text is for
+    /// [`append`](Producer::append).
+    pub fn append_json_text(&self, text: &[u8]) -> AppendReceipt<'_> {
+        let shared = &self.0.0;
+        AppendReceipt::new(shared, shared.accept_json(text))
     }
 
     /// Sends what is collected and waits until every message taken before this call is
@@ -360,10 +368,22 @@ impl Shared {
         // Bytes need no check; while nobody knows the type, every message may turn out JSON.
         let error = if self.kind.load() == Some(BatchKind::Bytes) { None } else { state::json_error(message) };
         let accepted = accept(&mut self.state.lock(), error)?;
+        self.wake_for(accepted);
+        Ok(accepted)
+    }
+
+    /// Takes what is known to be one JSON value.
+    fn accept_json(&self, text: &[u8]) -> Result<Accepted, Cause> {
+        debug_assert!(state::json_error(text).is_none(), "the text is no JSON value");
+        let accepted = self.state.lock().accept(text, None)?;
+        self.wake_for(accepted);
+        Ok(accepted)
+    }
+
+    fn wake_for(&self, accepted: Accepted) {
         if accepted.wakes {
             self.wake.notify_one();
         }
-        Ok(accepted)
     }
 
     /// A message was refused and nobody looked at its receipt.

@@ -108,8 +108,14 @@ impl Producer {
     /// `BUSY` (far beyond the queue's limits); the message is not taken.
     pub fn append(&self, message: &[u8]) -> Result<Option<Receipt>, ErrorInfo> {
         runtime::check(self.made_in, "producer")?;
-        let receipt = self.inner.append(message).checked()?;
-        Ok(if receipt.has_room() { None } else { Some(Receipt(receipt.into_owned())) })
+        Ok(Receipt::if_full(self.inner.append(message).checked()?))
+    }
+
+    /// Takes the text of one JSON value that the host's encoder has just written, without
+    /// looking at it again. Otherwise as [`Producer::append`].
+    pub fn append_json(&self, text: &[u8]) -> Result<Option<Receipt>, ErrorInfo> {
+        runtime::check(self.made_in, "producer")?;
+        Ok(Receipt::if_full(self.inner.append_json_text(text).checked()?))
     }
 
     /// Takes several messages: one behind the other in `data`, each up to its place in `ends`.
@@ -215,6 +221,10 @@ impl Producer {
 }
 
 impl Receipt {
+    fn if_full(receipt: AppendReceipt<'_>) -> Option<Self> {
+        if receipt.has_room() { None } else { Some(Self(receipt.into_owned())) }
+    }
+
     /// Whether the message was within the queue's limits when it was taken.
     pub const fn has_room(&self) -> bool {
         self.0.has_room()

@@ -152,7 +152,8 @@ impl State {
         let mut position = self.ledger.accepted();
         position += self.staged.tally();
         let has_room = self.kind.is_some() && self.has_room_at(position);
-        Ok(Accepted { position, has_room, wakes })
+        // A full queue does not wait for more.
+        Ok(Accepted { position, has_room, wakes: wakes || !has_room })
     }
 
     /// The same, unless the queue is full.
@@ -457,15 +458,18 @@ impl State {
         wakes
     }
 
-    /// Seals the batch being filled when its time has come. While the window is full a
-    /// small batch may go on growing: it could not be sent anyway.
+    /// Seals the batch being filled when its time has come: at once when the queue is full, as
+    /// whoever appends waits for room. While the window is full a small batch may go on
+    /// growing: it could not be sent anyway.
     fn seal_due(&mut self, now: Time, linger: Duration) -> Option<Time> {
         if self.open.is_empty() {
             return None;
         }
         let deadline = *self.open.deadline.get_or_insert(now.saturating_add(linger));
-        let first = self.ledger.accepted().messages - self.open.message_count;
-        if first < self.seal_below || deadline <= now && self.window.has_room() {
+        let accepted = self.ledger.accepted();
+        let first = accepted.messages - self.open.message_count;
+        let is_due = deadline <= now || !self.has_room_at(accepted);
+        if first < self.seal_below || is_due && self.window.has_room() {
             self.seal();
             return None;
         }

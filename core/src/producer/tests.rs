@@ -79,9 +79,10 @@ async fn json_messages_become_one_array_and_arrays_stay_one_message() {
     producer.append(b"{\"cm\":112}");
     producer.append("[1,2]");
     producer.append_json(&118);
+    producer.append_json_text(b"[119]");
     producer.flush().await.expect("stored");
     let requests = script.requests();
-    assert_eq!(bodies(&script), ["[{\"cm\":112},[1,2],118]"]);
+    assert_eq!(bodies(&script), ["[{\"cm\":112},[1,2],118,[119]]"]);
     assert_eq!(requests[0].headers()["Producer-Id"], "gauge");
     assert_eq!(requests[0].headers()["Content-Type"], "application/json");
     assert_eq!(sent(&script)[0].1, "0");
@@ -147,6 +148,18 @@ async fn a_small_batch_leaves_after_the_linger_time() {
     assert_eq!((receipt.offset.as_ref().map(crate::Offset::as_str), receipt.duplicate), (Some("0_9"), false));
     assert_eq!((receipt.epoch, receipt.seq), (0, 0));
     assert_eq!(bodies(&script), ["ab"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_fills_the_queue_leaves_at_once() {
+    let script = Scripted::new().reply(stored("0_9"));
+    let producer = builder(&script, Some("text/plain")).max_queued_messages(2).build().expect("builds");
+    let begun = Instant::now();
+    for message in ["a", "b", "c"] {
+        producer.append(message).await.expect("finds room");
+    }
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    assert_eq!(bodies(&script), ["abc"]);
 }
 
 #[tokio::test(start_paused = true)]

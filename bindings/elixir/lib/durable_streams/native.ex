@@ -26,6 +26,7 @@ defmodule DurableStreams.Native do
     producer_open: 3,
     producer_append: 2,
     producer_append_json: 2,
+    producer_append_all: 2,
     producer_epoch: 1,
     producer_room: 2,
     producer_append_sync: 3,

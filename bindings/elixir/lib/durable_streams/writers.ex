@@ -20,10 +20,26 @@ defmodule DurableStreams.Writers do
 
   @doc "The producer of a process."
   def find(pid) do
-    case :ets.lookup(__MODULE__, pid) do
-      [{^pid, producer, _life}] -> {:ok, producer}
-      [] -> :error
+    {:ok, :ets.lookup_element(__MODULE__, pid, 2)}
+  rescue
+    # There is none.
+    ArgumentError -> :error
+  end
+
+  @doc """
+  The producer of a process on this node, remembered by the caller's until it asks for another's:
+  for appends, to which the table's lock is a good part of what they cost.
+  """
+  def recall(pid) do
+    case Process.get(__MODULE__) do
+      {^pid, producer} -> {:ok, producer}
+      _another -> with {:ok, producer} <- find(pid), do: remember(pid, producer)
     end
+  end
+
+  defp remember(pid, producer) do
+    Process.put(__MODULE__, {pid, producer})
+    {:ok, producer}
   end
 
   @impl true
@@ -61,12 +77,12 @@ defmodule DurableStreams.Writers do
 
   defp ended(crashed, pid, reason) do
     [{^pid, producer, life}] = :ets.take(__MODULE__, pid)
-    if orderly?(reason), do: crashed, else: remember(crashed, life, producer)
+    if orderly?(reason), do: crashed, else: note(crashed, life, producer)
   end
 
   defp orderly?(reason), do: reason in [:normal, :shutdown] or match?({:shutdown, _}, reason)
 
-  defp remember(crashed, life, producer) do
+  defp note(crashed, life, producer) do
     crashed = if map_size(crashed) >= @most_crashed, do: %{}, else: crashed
     Map.put(crashed, life, Native.producer_epoch(producer))
   end

@@ -7,10 +7,10 @@ use durable_streams_bindings::{
     ErrorInfo,
     producer::{Acknowledged, BatchNumbers, OnError, Producer, ProducerConfig, Receipt},
 };
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use rustler::{
     Atom, Binary, Encoder, Env, LocalPid, Monitor, NifResult, OwnedEnv, Reference, Resource, ResourceArc, Term,
-    env::SavedTerm, types::atom,
+    env::SavedTerm, schedule, types::atom,
 };
 
 use crate::{
@@ -22,11 +22,11 @@ use crate::{
 };
 
 rustler::atoms! {
-    ok, full, final_offset, duplicate, epoch, failed, in_flight, last, next_offset, next_seq, pending, refused, seq,
+    ok, full, more, singly, final_offset, duplicate, epoch, failed, in_flight, last, next_offset, next_seq, pending, refused, seq,
 }
 
 /// A producer; it ends with the process that opened it.
-pub(crate) struct OpenProducer(Mutex<Life>);
+pub(crate) struct OpenProducer(RwLock<Life>);
 
 enum Life {
     Open(Producer),
@@ -45,15 +45,20 @@ impl Resource for OpenProducer {
 
 impl OpenProducer {
     fn get(&self) -> Result<Producer, ErrorInfo> {
-        match &*self.0.lock() {
-            Life::Open(producer) => Ok(producer.clone()),
+        self.with(|producer| Ok(producer.clone()))
+    }
+
+    /// Does what takes no time worth mentioning: meanwhile nobody can end the producer.
+    fn with<T>(&self, work: impl FnOnce(&Producer) -> Result<T, ErrorInfo>) -> Result<T, ErrorInfo> {
+        match &*self.0.read() {
+            Life::Open(producer) => work(producer),
             Life::Ended(_) => Err(ended()),
         }
     }
 
     /// Lets everything go: what is not sent is dropped.
     fn end(&self) {
-        let mut life = self.0.lock();
+        let mut life = self.0.write();
         let ended = Life::Ended(life.epoch());
         // Dropped without the lock.
         let open = std::mem::replace(&mut *life, ended);
@@ -74,6 +79,12 @@ impl Life {
 fn ended() -> ErrorInfo {
     ErrorInfo::new(durable_streams_bindings::ErrorCode::AlreadyClosed, "the writer has ended")
 }
+
+/// What the messages of one call cost the scheduler, of the millisecond that is a slice; of
+/// which 32 KiB of JSON take 150 microseconds.
+const SLICE_PERCENT: i32 = 15;
+/// What taking a message costs besides its bytes, as bytes.
+const PER_MESSAGE: usize = 16;
 
 /// A message that was taken while the queue was full.
 pub(crate) struct Waiting(Mutex<Option<Receipt>>);
@@ -105,7 +116,7 @@ fn producer_open<'a>(env: Env<'a>, handle: Term<'a>, options: Term<'a>, tag: Ref
     let opened = Handle::new(handle)?.and_then(|handle| Producer::open(&handle.stream, config));
     Ok(match opened {
         Ok(producer) => {
-            let producer = ResourceArc::new(OpenProducer(Mutex::new(Life::Open(producer))));
+            let producer = ResourceArc::new(OpenProducer(RwLock::new(Life::Open(producer))));
             if env.monitor(&producer, &env.pid()).is_none() {
                 // The process is being killed while it runs this.
                 producer.end();
@@ -141,25 +152,62 @@ fn reporter(owner: LocalPid, tag: Reference<'_>) -> OnError {
 /// waited for; `{:error, details}` when it was not taken.
 #[rustler::nif]
 fn producer_append<'a>(env: Env<'a>, producer: ResourceArc<OpenProducer>, message: Binary<'a>) -> Term<'a> {
-    let taken = producer.get().and_then(|producer| producer.append(message.as_slice()));
-    receipt(env, taken)
+    receipt(env, producer.with(|producer| producer.append(message.as_slice())))
 }
 
 /// The same for a term, which becomes JSON; also `:big` when that takes more than a slice of a
 /// scheduler's time, and `{:refused, reason}` when it has no JSON form.
 #[rustler::nif]
 fn producer_append_json<'a>(env: Env<'a>, producer: ResourceArc<OpenProducer>, term: Term<'a>) -> Term<'a> {
-    match json::text(term) {
-        Ok(text) => receipt(env, producer.get().and_then(|producer| producer.append(&text))),
+    json::with_text(term, |text| match text {
+        Ok(text) => receipt(env, producer.with(|producer| producer.append_json(text))),
         Err(Refused::Big) => json::big().encode(env),
         Err(Refused::Term(reason)) => (refused(), reason).encode(env),
+    })
+}
+
+/// Takes the messages of a list in their order, terms as JSON, as far as a slice of a
+/// scheduler's time goes: `:ok` when that is all of them; `{:more, rest}`; `{:full, waiting, rest}`
+/// when `producer_room` should be waited for; `{:singly, rest}` when the first of the rest was
+/// not taken: the functions for one message say why.
+#[rustler::nif]
+fn producer_append_all<'a>(env: Env<'a>, producer: ResourceArc<OpenProducer>, messages: Term<'a>) -> Term<'a> {
+    let Ok(producer) = producer.get() else { return (singly(), messages).encode(env) };
+    let (mut rest, mut taken_bytes) = (messages, 0);
+    while let Ok((message, behind)) = rest.list_get_cell() {
+        let taken = match message.decode::<Binary<'a>>() {
+            Ok(text) => {
+                taken_bytes += text.len();
+                producer.append(text.as_slice()).ok()
+            }
+            Err(_) => json::with_text(message, |text| {
+                let text = text.ok()?;
+                taken_bytes += text.len();
+                producer.append_json(text).ok()
+            }),
+        };
+        let Some(receipt) = taken else { return (singly(), rest).encode(env) };
+        rest = behind;
+        if let Some(receipt) = receipt {
+            return (full(), waiting(receipt), rest).encode(env);
+        }
+        taken_bytes += PER_MESSAGE;
+        if taken_bytes >= json::SLICE.bytes {
+            schedule::consume_timeslice(env, SLICE_PERCENT);
+            return (more(), rest).encode(env);
+        }
     }
+    if rest.is_empty_list() { ok().encode(env) } else { (singly(), rest).encode(env) }
+}
+
+fn waiting(receipt: Receipt) -> ResourceArc<Waiting> {
+    ResourceArc::new(Waiting(Mutex::new(Some(receipt))))
 }
 
 fn receipt<'a>(env: Env<'a>, taken: Result<Option<Receipt>, ErrorInfo>) -> Term<'a> {
     match taken {
         Ok(None) => ok().encode(env),
-        Ok(Some(receipt)) => (full(), ResourceArc::new(Waiting(Mutex::new(Some(receipt))))).encode(env),
+        Ok(Some(receipt)) => (full(), waiting(receipt)).encode(env),
         Err(error) => (atom::error(), details(env, &error)).encode(env),
     }
 }
@@ -266,7 +314,7 @@ fn producer_drop(producer: ResourceArc<OpenProducer>) -> Atom {
 /// The epoch in use, or the last one that was.
 #[rustler::nif]
 fn producer_epoch(producer: ResourceArc<OpenProducer>) -> u64 {
-    producer.0.lock().epoch()
+    producer.0.read().epoch()
 }
 
 fn acknowledged<'a>(env: Env<'a>, stored: Acknowledged) -> Term<'a> {

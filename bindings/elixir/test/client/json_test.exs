@@ -45,8 +45,8 @@ defmodule DurableStreams.JSONTest do
   end
 
   test "terms become text" do
-    assert JSON.encode([nil, true, :atom, 1, -1.0, 1.0e25, "a\"\\\n\u0001", []]) ==
-             {:ok, ~S([null,true,"atom",1,-1.0,1e25,"a\"\\\n\u0001",[]])}
+    assert JSON.encode([nil, true, :atom, 1, -1.0, "a\"\\\n\u0001", []]) ==
+             {:ok, ~S([null,true,"atom",1,-1.0,"a\"\\\n\u0001",[]])}
 
     assert JSON.encode(%{1 => 2}) == {:ok, ~s({"1":2})}
     assert JSON.encode(123_456_789_012_345_678_901_234_567_890) == {:ok, "123456789012345678901234567890"}
@@ -63,6 +63,12 @@ defmodule DurableStreams.JSONTest do
     assert {:error, {:json_encode_error, {:unsupported, %URI{}}}} = JSON.encode([%URI{}])
   end
 
+  test "nesting ends where that of messages does" do
+    nested = fn levels -> Enum.reduce(1..levels, 1, fn _, term -> [term] end) end
+    assert {:ok, _} = JSON.encode(nested.(512))
+    assert {:error, {:json_encode_error, {:nested_too_deeply, [1]}}} = JSON.encode(nested.(513))
+  end
+
   test "random terms survive" do
     for _ <- 1..300 do
       term = term(4)
@@ -71,7 +77,22 @@ defmodule DurableStreams.JSONTest do
     end
   end
 
-  defp term(0), do: Enum.random([nil, true, 0, -7, 1.5, "", "é\u2028", 12_345_678_901_234_567_890])
+  defp term(0),
+    do:
+      Enum.random([
+        nil,
+        true,
+        0,
+        -7,
+        1.5,
+        1.0e25,
+        -2.5e-9,
+        5.0e-324,
+        "",
+        "é\u2028",
+        12_345_678_901_234_567_890
+      ])
+
   defp term(depth), do: Enum.random([term(0), list(depth), Map.new(list(depth), &{inspect(&1), &1})])
   defp list(depth), do: for(_ <- 1..Enum.random(1..4), do: term(depth - 1))
 end

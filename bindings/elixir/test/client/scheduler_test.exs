@@ -26,6 +26,7 @@ defmodule DurableStreams.SchedulerTest do
           {"a live read", fn -> Handle.consumer!(stream, live: :sse) |> Enum.take(1) end},
           {"a writer",
            fn -> for(_ <- 1..1_000, do: Writer.append(writer, message)) && Writer.flush!(writer) end},
+          {"a writer of a list", fn -> Writer.append_all(writer, large) && Writer.flush!(writer) end},
           {"metadata", fn -> for _ <- 1..100, do: Handle.head!(stream) end}
         ] do
       assert Enum.any?(1..@tries, fn _ -> held(work) == [] end),

@@ -13,6 +13,26 @@ defmodule DurableStreams.WriterTest do
     assert numbers(stream) == Enum.to_list(1..6_000)
   end
 
+  test "several messages at once: whatever they are, in their order, in a small queue", %{stream: stream} do
+    stream = json(stream)
+    test = self()
+    on_error = fn error, messages -> send(test, {:refused, error.code, messages}) end
+    opts = [stream: stream, producer_id: "p", max_queued_messages: 50, on_error: on_error]
+    {:ok, writer} = Writer.start_link(opts)
+    big = List.duplicate("x", 50_000)
+    some = [%{"n" => 1}, "[2]", ~D[2024-05-06], [3], "no JSON", big, test, nil]
+    many = Enum.map(1..2_000, &%{"n" => &1})
+    assert :ok = Writer.append_all(writer, some ++ many)
+    assert :ok = Writer.append_all(writer, Stream.map(1..3, & &1))
+    assert :ok = Writer.append_all(writer, [])
+
+    assert {:error, {:invalid_argument, _}} = Writer.flush(writer)
+    assert_receive {:refused, "INVALID_ARGUMENT", ["no JSON"]}
+    assert_receive {:refused, "INVALID_ARGUMENT", [^test]}
+    {messages, _} = Handle.read_json!(stream)
+    assert messages == [%{"n" => 1}, [2], "2024-05-06", [3], big, nil] ++ many ++ [1, 2, 3]
+  end
+
   test "an item stays one message, an array too", %{stream: stream} do
     stream = json(stream)
     {:ok, writer} = Writer.start_link(stream: stream, producer_id: "p")

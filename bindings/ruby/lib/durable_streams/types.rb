@@ -69,7 +69,7 @@ module DurableStreams
     alias stream_closed? stream_closed
 
     # How many messages are decoded at once where they are taken one by one.
-    PART = 256
+    PART = 64
     # More than any batch has.
     ALL = (1 << 62) - 1
     private_constant :PART, :ALL
@@ -147,7 +147,8 @@ module DurableStreams
     end
 
     # Yields the messages without keeping them: part by part, what was decoded is used while it
-    # is still warm, and garbage soon.
+    # is still warm, and garbage soon. Afterwards the batch is empty: its memory takes the batch
+    # after the next.
     # @api private
     def each_once(&block)
       return if @empty
@@ -156,6 +157,7 @@ module DurableStreams
       at = 0
       while at
         part, at = @source.part(at, PART)
+        @source.let_go unless at
         part.each(&block)
       end
     end

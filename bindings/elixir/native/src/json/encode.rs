@@ -1,7 +1,5 @@
 //! Terms to JSON text.
 
-use std::io::Write;
-
 use durable_streams_bindings::json::text::escape;
 use rustler::{Atom, BigInt, Binary, ListIterator, MapIterator, Term, TermType, types::atom};
 
@@ -22,30 +20,26 @@ pub(crate) enum Refused<'a> {
     Term((Atom, Term<'a>)),
 }
 
-/// Terms inside terms, at most: each level is a frame of the stack.
-const MOST_LEVELS: usize = 512;
+/// Lists and maps inside each other, at most: what the core and servers take. Each is a frame of
+/// the stack.
+const MOST_LEVELS: usize = durable_streams_protocol::json_mode::MAX_DEPTH;
 
-/// The text of a term. Structs are left to the caller.
-pub(crate) fn encode(term: Term<'_>, budget: Budget) -> Result<Vec<u8>, Refused<'_>> {
-    let mut encoder = Encoder { out: Vec::with_capacity(128), budget, terms: 0 };
-    encoder.value(term, 0)?;
-    Ok(encoder.out)
+/// Writes the text of a term to `out`, which is empty. Structs are left to the caller.
+pub(crate) fn encode<'a>(term: Term<'a>, budget: Budget, out: &mut Vec<u8>) -> Result<(), Refused<'a>> {
+    Encoder { out, budget, terms: 0 }.value(term, 0)
 }
 
-struct Encoder {
-    out: Vec<u8>,
+struct Encoder<'o> {
+    out: &'o mut Vec<u8>,
     budget: Budget,
     terms: usize,
 }
 
-impl Encoder {
+impl Encoder<'_> {
     fn value<'a>(&mut self, term: Term<'a>, level: usize) -> Result<(), Refused<'a>> {
         self.terms += 1;
         if self.terms > self.budget.terms || self.out.len() > self.budget.bytes {
             return Err(Refused::Big);
-        }
-        if level > MOST_LEVELS {
-            return Err(Refused::Term((nested_too_deeply(), term)));
         }
         match term.get_type() {
             TermType::Binary => self.text(term),
@@ -53,10 +47,11 @@ impl Encoder {
             TermType::Integer => self.integer(term),
             TermType::Float => {
                 let value: f64 = term.decode().map_err(|_| refuse(term))?;
-                // The form that keeps `1.0` a number with a fraction.
-                self.write(format_args!("{value:?}"));
+                // The VM knows no other floats than finite ones.
+                self.out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
                 Ok(())
             }
+            TermType::List | TermType::Map if level == MOST_LEVELS => Err(Refused::Term((nested_too_deeply(), term))),
             TermType::List => self.list(term, level),
             TermType::Map => self.map(term, level),
             TermType::Fun | TermType::Pid | TermType::Port | TermType::Ref | TermType::Tuple | TermType::Unknown => {
@@ -80,7 +75,7 @@ impl Encoder {
 
     fn quoted(&mut self, text: &[u8]) {
         self.out.push(b'"');
-        escape(text, &mut self.out);
+        escape(text, self.out);
         self.out.push(b'"');
     }
 
@@ -100,10 +95,10 @@ impl Encoder {
 
     fn integer<'a>(&mut self, term: Term<'a>) -> Result<(), Refused<'a>> {
         if let Ok(value) = term.decode::<i64>() {
-            self.write(format_args!("{value}"));
+            self.out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
         } else {
             let value: BigInt = term.decode().map_err(|_| refuse(term))?;
-            self.write(format_args!("{value}"));
+            self.out.extend_from_slice(value.to_string().as_bytes());
         }
         Ok(())
     }
@@ -159,11 +154,6 @@ impl Encoder {
         }
         self.out.push(b'}');
         Ok(())
-    }
-
-    fn write(&mut self, text: std::fmt::Arguments<'_>) {
-        // Writing into memory cannot fail.
-        let _ = self.out.write_fmt(text);
     }
 }
 

@@ -6,6 +6,8 @@
 mod decode;
 mod encode;
 
+use std::cell::RefCell;
+
 use rustler::{Binary, Encoder, Env, OwnedBinary, Term};
 
 pub(crate) use decode::decode;
@@ -14,7 +16,7 @@ pub(crate) use encode::Refused;
 rustler::atoms! { ok, error, big }
 
 /// Most a function may do on a scheduler that others wait for. Units: terms; bytes.
-const SLICE: encode::Budget = encode::Budget { terms: 1_000, bytes: 32 * 1024 };
+pub(crate) const SLICE: encode::Budget = encode::Budget { terms: 1_000, bytes: 32 * 1024 };
 
 /// The text of a term: `{:ok, text}`, `{:error, reason}`, or `:big` when it is more than fits a
 /// slice of a scheduler's time.
@@ -29,14 +31,23 @@ fn json_encode_dirty<'a>(env: Env<'a>, term: Term<'a>) -> Term<'a> {
     encoded(env, term, encode::Budget { terms: usize::MAX, bytes: usize::MAX })
 }
 
-/// The text of a term, as far as a slice of a scheduler's time allows.
-pub(crate) fn text(term: Term<'_>) -> Result<Vec<u8>, Refused<'_>> {
-    encode::encode(term, SLICE)
+/// Lends the text of a term, if that takes no more than a slice of a scheduler's time.
+pub(crate) fn with_text<'a, T>(term: Term<'a>, work: impl FnOnce(Result<&[u8], Refused<'a>>) -> T) -> T {
+    thread_local! {
+        // A function of the VM stays on its thread until it returns.
+        static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    }
+    SCRATCH.with_borrow_mut(|scratch| {
+        scratch.clear();
+        let text = encode::encode(term, SLICE, scratch);
+        work(text.map(|()| scratch.as_slice()))
+    })
 }
 
 fn encoded<'a>(env: Env<'a>, term: Term<'a>, budget: encode::Budget) -> Term<'a> {
-    match encode::encode(term, budget) {
-        Ok(text) => (ok(), binary(env, &text)).encode(env),
+    let mut text = Vec::with_capacity(128);
+    match encode::encode(term, budget, &mut text) {
+        Ok(()) => (ok(), binary(env, &text)).encode(env),
         Err(Refused::Big) => big().encode(env),
         Err(Refused::Term(term)) => (error(), term).encode(env),
     }

@@ -135,7 +135,7 @@ impl NativeProducer {
                 return None;
             }
             encode(message.as_raw(), scratch)?;
-            Some(self.0.append(scratch))
+            Some(self.0.append_json(scratch))
         });
         match encoded {
             Some(taken) => taken.map_err(refused),

@@ -1,5 +1,7 @@
 //! `Native::Reader`: batches, one by one; `Native::Batch`: the messages of one.
 
+use std::cell::RefCell;
+
 use durable_streams_bindings::{
     Bytes, ErrorCode, ErrorInfo,
     reader::{ReadConfig, Reader, live_mode},
@@ -23,7 +25,7 @@ pub(crate) struct NativeReader(Reader);
 
 /// The JSON of a batch, decoded when that is asked for.
 #[magnus::wrap(class = "DurableStreams::Native::Batch", free_immediately)]
-pub(crate) struct NativeBatch(Bytes);
+pub(crate) struct NativeBatch(RefCell<Bytes>);
 
 pub(crate) fn define(ruby: &Ruby, native: RModule) -> Result<(), Error> {
     let class = native.define_class("Reader", ruby.class_object())?;
@@ -38,13 +40,13 @@ pub(crate) fn define(ruby: &Ruby, native: RModule) -> Result<(), Error> {
     let batch = native.define_class("Batch", ruby.class_object())?;
     batch.define_singleton_method("new", function!(NativeBatch::of, 1))?;
     batch.define_method("text", method!(NativeBatch::text, 0))?;
-    batch.define_method("part", method!(NativeBatch::part, 2))
+    batch.define_method("part", method!(NativeBatch::part, 2))?;
+    batch.define_method("let_go", method!(|this: &NativeBatch| this.let_go(), 0))
 }
 
 impl Drop for NativeBatch {
     fn drop(&mut self) {
-        // SAFETY: the collector drops it, on a thread that holds the lock; or whoever made it.
-        unsafe { rb_sys::rb_gc_adjust_memory_usage(-self.0.len().cast_signed() as _) };
+        self.let_go();
     }
 }
 
@@ -57,16 +59,26 @@ impl NativeBatch {
     fn new(ruby: &Ruby, text: Bytes) -> Self {
         // The collector sees a small object otherwise, and comes too late.
         ruby.gc_adjust_memory_usage(text.len().cast_signed());
-        Self(text)
+        Self(RefCell::new(text))
+    }
+
+    /// Gives the text back, for the core to use its memory again.
+    fn let_go(&self) {
+        let text = self.0.take();
+        // SAFETY: the collector drops a batch on a thread that holds the lock; so does whoever made
+        // it or calls this.
+        unsafe { rb_sys::rb_gc_adjust_memory_usage(-text.len().cast_signed() as _) };
     }
 
     fn text(ruby: &Ruby, this: &Self) -> RString {
-        ruby.enc_str_new(&this.0, ruby.utf8_encoding())
+        ruby.enc_str_new(&*this.0.borrow(), ruby.utf8_encoding())
     }
 
     /// The next messages from a place on, this many at most, and the place of the rest.
     fn part(ruby: &Ruby, this: &Self, at: usize, most: usize) -> Result<(RArray, Option<usize>), Error> {
-        match decode(&this.0, at, most) {
+        // Ruby runs between the parts, and may run within one.
+        let text = this.0.borrow().clone();
+        match decode(&text, at, most) {
             Ok((messages, rest)) => {
                 // SAFETY: it was made a moment ago, and stands on the stack.
                 let messages = unsafe { Value::from_raw(messages) };
