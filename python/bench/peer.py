@@ -33,6 +33,8 @@ async def read_json_async():
 
 
 def read_bytes():
+    # As ours does.
+    DurableStream(work.bytes_url(SERVER)).head()
     started = time.perf_counter()
     with stream(work.bytes_url(SERVER), live=False) as res:
         count = sum(len(chunk) for chunk in res)
