@@ -36,6 +36,37 @@ class OperationsTest < StreamTest
     assert_equal "abc", bytes.read_bytes.body
   end
 
+  def test_data_in_the_making_is_one_append
+    text = @client.stream("/text").create(content_type: "text/plain")
+    text.append_stream(%w[ab c])
+    text.append_stream(StringIO.new("d" * 200_000))
+    IO.pipe do |reader, writer|
+      Thread.new { writer << "ef" and writer.close }
+      text.append_stream(reader, seq: "1")
+    end
+    assert_equal "abc#{'d' * 200_000}ef", text.read.map(&:data).join
+    stream = json_stream
+    result = stream.append_stream(Enumerator.new { |pieces| pieces << '[1,{"a"' << ":2}" << "]" })
+    assert_equal [[1, { "a" => 2 }], result.next_offset], [stream.read_all, stream.head.offset]
+  end
+
+  def test_data_that_cannot_be_made_is_not_appended
+    stream = json_stream
+    made = []
+    broken = Enumerator.new do |pieces|
+      pieces << "[1,"
+      made << Thread.current
+      raise IOError, "no more"
+    end
+    assert_equal "no more", assert_raises(IOError) { stream.append_stream(broken) }.message
+    assert_equal [Thread.current], made
+    assert_raises(ArgumentError) { stream.append_stream([1, 2]) }
+    assert_raises(ArgumentError) { stream.append_stream(5) }
+    assert_raises(ArgumentError) { stream.append_stream(["1"], producer_id: "p") }
+    assert_raises(Timeout::Error) { Timeout.timeout(0.2) { stream.append_stream(Enumerator.new { |_| sleep }) } }
+    assert_empty stream.read_all
+  end
+
   def test_batches_answer_to_methods_names_and_patterns
     stream = json_stream
     stream.append_all([1, 2, 3])

@@ -54,6 +54,37 @@ module DurableStreams
     rescue JSON::GeneratorError, JSON::NestingError => e
       raise ArgumentError, "data: has no form in JSON: #{e.message}"
     end
+
+    # Most bytes of a piece that is read from an IO.
+    PIECE = 64 * 1024
+    private_constant :PIECE
+
+    # @return [#call] the next piece of data in the making, `nil` at its end
+    # @raise [ArgumentError]
+    def self.source(pieces)
+      if pieces.respond_to?(:readpartial)
+        -> { at_end(EOFError) { pieces.readpartial(PIECE) } }
+      elsif pieces.respond_to?(:each) && !pieces.is_a?(Hash)
+        rest = pieces.to_enum(:each)
+        -> { at_end(StopIteration) { piece(rest.next) } }
+      else
+        raise ArgumentError, "pieces: expected an IO or an Enumerable of Strings, got #{pieces.inspect}"
+      end
+    end
+
+    def self.at_end(error)
+      yield
+    rescue error
+      nil
+    end
+    private_class_method :at_end
+
+    def self.piece(piece)
+      raise ArgumentError, "pieces: expected Strings, got #{piece.inspect}" unless piece.is_a?(String)
+
+      piece
+    end
+    private_class_method :piece
   end
 
   # Names and values, where a value may be a callable.

@@ -144,6 +144,25 @@ module DurableStreams
       AppendResult.new(**Native.wait { native.append_body(body, options) }).freeze
     end
 
+    # Appends data that is still being made, as one append: stored whole, or not at all. It is sent
+    # once, since it cannot be made again.
+    #
+    #   File.open("measurements.csv") { |file| stream.append_stream(file) }
+    #
+    # @param pieces [IO, Enumerable<String>] the bytes one behind the other; on a JSON stream together
+    #   one JSON value, or an array of messages
+    # @param seq [#to_s, nil] token of writers that coordinate
+    # @param if_match [String, nil] only if the stream still has this entity tag
+    # @param content_type [Symbol, String, nil] instead of the handle's
+    # @param headers [Hash] headers of this request
+    # @return [AppendResult]
+    # @raise [DurableStreamError] as {#append} does, and whatever making the data raises
+    def append_stream(pieces, seq: nil, if_match: nil, content_type: nil, headers: {})
+      source = Data.source(pieces)
+      options = append_options(seq: seq, if_match: if_match, content_type: content_type, headers: headers)
+      AppendResult.new(**Native.wait { native.append_stream(source, options) }).freeze
+    end
+
     # The same as {#append}, to be chained.
     # @param data [String, Hash, Array]
     # @return [self]

@@ -10,16 +10,19 @@ use std::sync::{
     mpsc as std_mpsc,
 };
 
+use durable_streams::transport::BodyStream;
 use durable_streams_bindings::{
-    BoxError, BoxFuture, ErrorInfo,
+    BoxError, BoxFuture, Bytes, ErrorInfo,
     client::{Dynamic, Resolved},
     error::HostError,
     runtime,
 };
-use magnus::{Error, Exception, RHash, Ruby, Value, error::ErrorType, prelude::*, value::Opaque};
+use futures_util::stream;
+use magnus::{Error, Exception, RHash, RString, Ruby, Value, error::ErrorType, prelude::*, value::Opaque};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::{
+    convert::copied,
     error::{raised, to_exception},
     wait::{check_interrupts, without_lock},
 };
@@ -33,6 +36,8 @@ tokio::task_local! {
 pub(crate) enum Job {
     /// Headers and parameters for one HTTP request.
     Ask(Arc<Kept>, oneshot::Sender<Result<Resolved, BoxError>>),
+    /// The next piece of a request's body; nothing at its end.
+    Piece(Arc<Kept>, oneshot::Sender<Result<Option<Bytes>, BoxError>>),
     /// A producer has given up a batch.
     Report(Arc<Kept>, ErrorInfo),
 }
@@ -43,18 +48,12 @@ impl Job {
     pub(crate) fn perform(self, ruby: &Ruby) -> Result<(), Error> {
         match self {
             Self::Ask(source, reply) => {
-                let answer =
-                    source.value(ruby)?.funcall("call", ()).map(|(headers, params)| Resolved { headers, params });
-                let answer = match answer {
-                    Ok(resolved) => Ok(resolved),
-                    Err(error) => match error.error_type() {
-                        ErrorType::Jump(_) => return Err(error),
-                        ErrorType::Error(..) | ErrorType::Exception(_) => Err(kept_error(ruby, &error)?),
-                    },
-                };
-                // The request is gone when nobody listens.
-                drop(reply.send(answer));
-                Ok(())
+                let answer = source.value(ruby)?.funcall("call", ());
+                answer_with(ruby, reply, answer.map(|(headers, params)| Resolved { headers, params }))
+            }
+            Self::Piece(source, reply) => {
+                let piece: Result<Option<RString>, _> = source.value(ruby)?.funcall("call", ());
+                answer_with(ruby, reply, piece.map(|piece| piece.map(copied)))
             }
             Self::Report(callback, error) => {
                 let exception = to_exception(ruby, &raised(ruby, &error))?;
@@ -62,6 +61,25 @@ impl Job {
             }
         }
     }
+}
+
+/// Tells who asked what came of it, be it an exception.
+/// Errors: a jump that is no exception.
+fn answer_with<T>(
+    ruby: &Ruby,
+    reply: oneshot::Sender<Result<T, BoxError>>,
+    outcome: Result<T, Error>,
+) -> Result<(), Error> {
+    let answer = match outcome {
+        Ok(value) => Ok(value),
+        Err(error) => match error.error_type() {
+            ErrorType::Jump(_) => return Err(error),
+            ErrorType::Error(..) | ErrorType::Exception(_) => Err(kept_error(ruby, &error)?),
+        },
+    };
+    // The request is gone when nobody listens.
+    drop(reply.send(answer));
+    Ok(())
 }
 
 fn kept_error(ruby: &Ruby, error: &Error) -> Result<BoxError, Error> {
@@ -87,6 +105,18 @@ impl Dynamic for Source {
             }
         })
     }
+}
+
+/// What a callable gives, piece by piece. The thread that waits for this future calls it, though
+/// the pieces are taken elsewhere: an enumerator belongs to one thread.
+pub(crate) async fn pieces(source: Arc<Kept>) -> Result<BodyStream, ErrorInfo> {
+    let asks = ASKS.try_with(Clone::clone).map_err(|_| ErrorInfo::internal("no thread waits for this append"))?;
+    Ok(Box::pin(stream::try_unfold((source, asks), |(source, asks)| async move {
+        let (reply, answer) = oneshot::channel();
+        asks.send(Job::Piece(Arc::clone(&source), reply)).map_err(|_| "the append has ended")?;
+        let piece = answer.await.map_err(|_| "the append has ended")??;
+        Ok(piece.map(|piece| (piece, (source, asks))))
+    })))
 }
 
 /// Hands a job to the thread that waits for this future, or to the dispatcher.

@@ -6,14 +6,14 @@ use durable_streams_bindings::{
     Transport,
     client::{ClientConfig, Dynamic, RetryNumbers},
     message::Message,
-    stream::{AppendConfig, Batching, CreateConfig, Stream},
+    stream::{AppendConfig, Appended, Batching, CreateConfig, Stream},
 };
 use magnus::{Error, Module, Object, RHash, RModule, RString, Ruby, Value, function, method};
 
 use crate::{
     convert::{Fields, Options, copied},
     error::raised,
-    host::{Kept, Source, prepare_dispatcher},
+    host::{Kept, Source, pieces, prepare_dispatcher},
     mock::NativeMock,
     wait::wait,
 };
@@ -30,6 +30,7 @@ pub(crate) fn define(ruby: &Ruby, native: RModule) -> Result<(), Error> {
     class.define_method("create", method!(NativeStream::create, 1))?;
     class.define_method("append", method!(NativeStream::append, 3))?;
     class.define_method("append_body", method!(NativeStream::append_body, 2))?;
+    class.define_method("append_stream", method!(NativeStream::append_stream, 2))?;
     class.define_method("close_stream", method!(NativeStream::close_stream, 3))?;
     class.define_method("delete", method!(NativeStream::delete, 0))?;
     class.define_method("head", method!(NativeStream::head, 0))
@@ -43,6 +44,31 @@ pub(crate) fn retry(options: &Options<'_>) -> Result<RetryNumbers, Error> {
         max_delay_ms: options.get("max_delay_ms")?,
         multiplier: options.get("multiplier")?,
     })
+}
+
+fn append_config(options: &Options<'_>) -> Result<AppendConfig, Error> {
+    let producer = match options.get::<String>("producer_id")? {
+        Some(id) => Some((id, options.get_or_default("producer_epoch")?, options.get_or_default("producer_seq")?)),
+        None => None,
+    };
+    Ok(AppendConfig {
+        seq: options.get("seq")?,
+        if_match: options.get("if_match")?,
+        content_type: options.get("content_type")?,
+        producer,
+        headers: options.get_or_default("headers")?,
+    })
+}
+
+fn appended(ruby: &Ruby, appended: Appended) -> Result<RHash, Error> {
+    Fields::new(ruby)
+        .set("next_offset", appended.next_offset)?
+        .set("duplicate", appended.duplicate)?
+        .set("etag", appended.etag)?
+        .set("closed", appended.closed)?
+        .set("producer_epoch", appended.producer_epoch)?
+        .set("producer_seq", appended.producer_seq)?
+        .told(appended.told)
 }
 
 fn message(data: RString, is_value: bool) -> Message {
@@ -120,27 +146,16 @@ impl NativeStream {
     }
 
     fn send(ruby: &Ruby, this: &Self, message: Message, options: RHash) -> Result<RHash, Error> {
-        let options = Options::new(ruby, options);
-        let producer = match options.get::<String>("producer_id")? {
-            Some(id) => Some((id, options.get_or_default("producer_epoch")?, options.get_or_default("producer_seq")?)),
-            None => None,
-        };
-        let config = AppendConfig {
-            seq: options.get("seq")?,
-            if_match: options.get("if_match")?,
-            content_type: options.get("content_type")?,
-            producer,
-            headers: options.get_or_default("headers")?,
-        };
-        let appended = wait(ruby, this.0.append(message, config))?;
-        Fields::new(ruby)
-            .set("next_offset", appended.next_offset)?
-            .set("duplicate", appended.duplicate)?
-            .set("etag", appended.etag)?
-            .set("closed", appended.closed)?
-            .set("producer_epoch", appended.producer_epoch)?
-            .set("producer_seq", appended.producer_seq)?
-            .told(appended.told)
+        let config = append_config(&Options::new(ruby, options))?;
+        appended(ruby, wait(ruby, this.0.append(message, config))?)
+    }
+
+    /// Sends what a callable gives until it gives nothing.
+    fn append_stream(ruby: &Ruby, this: &Self, source: Value, options: RHash) -> Result<RHash, Error> {
+        let config = append_config(&Options::new(ruby, options))?;
+        let source = Kept::new(ruby, source)?;
+        let work = async { this.0.append_streaming(pieces(source).await?, config).await };
+        appended(ruby, wait(ruby, work)?)
     }
 
     fn close_stream(
