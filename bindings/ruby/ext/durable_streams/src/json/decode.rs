@@ -4,10 +4,10 @@
 //! in which the message before had them: a hit costs one comparison. Keys are interned strings,
 //! which a hash takes without a copy, and a small object's pairs go into its hash in one call.
 //!
-//! Objects under construction stand on this thread's stack or in an array that does: the
-//! collector finds them there, and only there.
+//! Objects under construction, and the keys, stand on this thread's stack: the collector finds
+//! them there, and only there, and leaves them where they are when it moves others together.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, ptr};
 
 use durable_streams_bindings::json::{
     number::{Number, number},
@@ -21,7 +21,7 @@ const MAX_DEPTH: usize = 100;
 /// How many keys of one message are expected again in the next.
 const MAX_TRAIL: usize = 256;
 /// How many different keys of one batch are kept.
-const MAX_KEYS: usize = 2048;
+const MAX_KEYS: usize = 1024;
 /// Values of the pairs that go into a hash in one call: as many as its first form holds.
 const PAIRS: usize = 16;
 /// Elements that go into an array in one call.
@@ -42,12 +42,11 @@ pub(crate) fn decode(data: &[u8], at: usize, most: usize) -> Result<Part, Failed
     // The array is also what comes back, so that it stays on the stack until it is used.
     let array = protect(|| {
         // SAFETY: the thread holds the lock of Ruby's threads, and `protect` catches jumps.
-        let (messages, keys) = unsafe { (rb_sys::rb_ary_new(), rb_sys::rb_ary_new()) };
+        let messages = unsafe { rb_sys::rb_ary_new() };
+        let mut kept = [0; MAX_KEYS];
         let mut decoder =
-            Decoder { data, at, depth: 0, keeper: keys, trail: Vec::new(), step: 0, keys: HashMap::new() };
+            Decoder { data, at, depth: 0, kept: &mut kept, trail: Vec::new(), step: 0, keys: HashMap::new() };
         outcome = decoder.part(messages, most);
-        // The collector must find the keys until here.
-        std::hint::black_box(&keys);
         messages
     })
     .map_err(Failed::Raised)?;
@@ -72,8 +71,9 @@ struct Decoder<'d> {
     data: &'d [u8],
     at: usize,
     depth: usize,
-    /// Holds every key, for the collector.
-    keeper: VALUE,
+    /// Every key, on the stack. An array of Ruby's would not do: the collector may move what only
+    /// such arrays refer to, and changes the reference in the array, but not those below.
+    kept: &'d mut [VALUE; MAX_KEYS],
     /// The keys of the latest message, in order.
     trail: Vec<Expected<'d>>,
     /// Which of them is expected next.
@@ -254,8 +254,9 @@ impl<'d> Decoder<'d> {
             Some(known) => *known,
             None => {
                 let key = interned(raw);
-                if self.keys.len() < MAX_KEYS {
-                    push(self.keeper, key);
+                if let Some(place) = self.kept.get_mut(self.keys.len()) {
+                    // SAFETY: a place of our own. Volatile, because nobody but the collector reads it.
+                    unsafe { ptr::write_volatile(place, key) };
                     self.keys.insert(raw, key);
                 }
                 key
