@@ -10,13 +10,22 @@ defmodule DurableStreams.Call do
   """
   def await(start, timeout \\ :infinity) do
     ref = make_ref()
-    operation = start.(ref)
+    start.(ref) |> outcome(ref, timeout)
+  end
 
+  @doc "The same for an operation that was started with `ref`."
+  def outcome(operation, ref, timeout \\ :infinity) do
     receive do
       {^ref, result} -> result
     after
       timeout -> give_up(operation, ref)
     end
+  end
+
+  @doc "Cancels an operation whose outcome nobody wants."
+  def abandon(operation, ref) do
+    give_up(operation, ref)
+    :ok
   end
 
   defp give_up(operation, ref) do

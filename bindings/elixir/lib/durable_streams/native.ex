@@ -17,6 +17,8 @@ defmodule DurableStreams.Native do
     check_settings: 1,
     create: 3,
     append: 4,
+    append_stream: 3,
+    body_push: 3,
     close_stream: 3,
     delete: 2,
     head: 2,

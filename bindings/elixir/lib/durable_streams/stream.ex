@@ -263,6 +263,59 @@ defmodule DurableStreams.Stream do
   def append_json!(%__MODULE__{} = stream, term, opts \\ []),
     do: stream |> do_append_json(term, opts) |> Error.bang()
 
+  @doc """
+  Appends data that is still being made, as one append: stored whole, or not at all. It is sent
+  once, since it cannot be made again, while `pieces` goes on; whatever that raises ends the request.
+
+      DurableStreams.Stream.append_stream(stream, File.stream!("measurements.csv", [], 65_536))
+
+  Shape: an enumerable of io data, the bytes one behind the other; on a JSON stream together one
+  value, or an array of messages. Options: `:seq`, `:if_match`, `:content_type` and `:headers` of
+  `append/3`. Errors: those of `append/3`.
+  """
+  @spec append_stream(t(), Enumerable.t(iodata()), keyword()) :: {:ok, AppendResult.t()} | {:error, term()}
+  def append_stream(%__MODULE__{} = stream, pieces, opts \\ []),
+    do: stream |> do_append_stream(pieces, opts) |> Error.plain()
+
+  @doc "As `append_stream/3`, raising `DurableStreams.Error`."
+  @spec append_stream!(t(), Enumerable.t(iodata()), keyword()) :: AppendResult.t()
+  def append_stream!(%__MODULE__{} = stream, pieces, opts \\ []),
+    do: stream |> do_append_stream(pieces, opts) |> Error.bang()
+
+  defp do_append_stream(stream, pieces, opts) do
+    opts = Keyword.validate!(opts, [:seq, :headers, :if_match, :content_type])
+    settings = Request.settings(stream, opts[:headers])
+    ref = make_ref()
+    {operation, body} = Native.append_stream(ref, settings, append_fields(opts))
+
+    try do
+      # What ends early has its answer already.
+      with :ok <- Enum.reduce_while(pieces, :ok, &push_piece(body, &1, &2)), do: push(body, nil)
+    catch
+      kind, reason ->
+        Call.abandon(operation, ref)
+        :erlang.raise(kind, reason, __STACKTRACE__)
+    end
+
+    operation |> Call.outcome(ref) |> Error.from_native() |> stored()
+  end
+
+  defp push_piece(body, piece, :ok) do
+    case push(body, IO.iodata_to_binary(piece)) do
+      :ok -> {:cont, :ok}
+      over -> {:halt, over}
+    end
+  end
+
+  defp push(body, piece) do
+    ref = make_ref()
+
+    case Native.body_push(ref, body, piece) do
+      done when is_atom(done) -> done
+      operation -> Call.outcome(operation, ref)
+    end
+  end
+
   defp do_append(stream, data, opts) when is_binary(data), do: send_append(stream, data, nil, opts)
   defp do_append(stream, data, opts), do: do_append_json(stream, data, opts)
 
@@ -279,19 +332,22 @@ defmodule DurableStreams.Stream do
 
     settings = Request.settings(stream, opts[:headers])
 
-    fields = %{
+    fields = append_fields(Keyword.put(opts, :content_type, opts[:content_type] || content_type))
+    stored(call(&Native.append(&1, settings, body, fields)))
+  end
+
+  defp append_fields(opts) do
+    %{
       seq: opts[:seq] && to_string(opts[:seq]),
       if_match: opts[:if_match],
-      content_type: opts[:content_type] || content_type,
+      content_type: opts[:content_type],
       producer_id: opts[:producer_id],
       producer_epoch: opts[:epoch],
       producer_seq: opts[:producer_seq]
     }
-
-    with {:ok, stored} <- call(&Native.append(&1, settings, body, fields)) do
-      {:ok, struct(AppendResult, stored)}
-    end
   end
+
+  defp stored(outcome), do: with({:ok, stored} <- outcome, do: {:ok, struct(AppendResult, stored)})
 
   # Data as the body of a request.
   defp body(data) when is_binary(data), do: {:ok, data}

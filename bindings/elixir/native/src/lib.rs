@@ -7,6 +7,7 @@
 //! No function here waits: it starts an operation and returns, and `reply` sends what came of
 //! it. Read next: `reply`; then `handle`, `error` and `options` for what crosses the border.
 
+mod body;
 mod embedded;
 mod error;
 mod handle;

@@ -2,7 +2,7 @@
 
 use durable_streams_bindings::{
     message::Message,
-    stream::{AppendConfig, CreateConfig, Told},
+    stream::{AppendConfig, Appended, CreateConfig, Told},
 };
 use rustler::{Binary, Encoder, Env, NifResult, Reference, ResourceArc, Term, types::atom};
 
@@ -70,17 +70,7 @@ fn append<'a>(
 ) -> NifResult<ResourceArc<Operation>> {
     let handle = Handle::new(handle)?;
     let options = Options::new(options);
-    let producer = match options.get::<String>("producer_id")? {
-        Some(id) => Some((id, options.get_or_default("producer_epoch")?, options.get_or_default("producer_seq")?)),
-        None => None,
-    };
-    let config = AppendConfig {
-        seq: options.get("seq")?,
-        if_match: options.get("if_match")?,
-        content_type: options.get("content_type")?,
-        producer,
-        headers: Vec::new(),
-    };
+    let config = append_config(&options)?;
     let message = Message::Body(copied(env, data));
     let work = async move {
         let handle = handle?;
@@ -88,18 +78,36 @@ fn append<'a>(
         handle.note(&outcome);
         outcome
     };
-    Ok(reply::start(env, reference, work, |env, appended| {
-        let fields = rustler::term_map!(env, {
-            next_offset() => appended.next_offset,
-            duplicate() => appended.duplicate,
-            stream_closed() => appended.closed,
-            etag() => appended.etag,
-            producer_epoch() => appended.producer_epoch,
-            producer_seq() => appended.producer_seq,
-            status() => appended.told.status,
-        });
-        (ok(), fields).encode(env)
-    }))
+    Ok(reply::start(env, reference, work, stored))
+}
+
+/// Settings of an append.
+pub(crate) fn append_config(options: &Options<'_>) -> NifResult<AppendConfig> {
+    let producer = match options.get::<String>("producer_id")? {
+        Some(id) => Some((id, options.get_or_default("producer_epoch")?, options.get_or_default("producer_seq")?)),
+        None => None,
+    };
+    Ok(AppendConfig {
+        seq: options.get("seq")?,
+        if_match: options.get("if_match")?,
+        content_type: options.get("content_type")?,
+        producer,
+        headers: Vec::new(),
+    })
+}
+
+/// What the server said to an append: `{:ok, map}`.
+pub(crate) fn stored(env: Env<'_>, appended: Appended) -> Term<'_> {
+    let fields = rustler::term_map!(env, {
+        next_offset() => appended.next_offset,
+        duplicate() => appended.duplicate,
+        stream_closed() => appended.closed,
+        etag() => appended.etag,
+        producer_epoch() => appended.producer_epoch,
+        producer_seq() => appended.producer_seq,
+        status() => appended.told.status,
+    });
+    (ok(), fields).encode(env)
 }
 
 #[rustler::nif]

@@ -26,6 +26,52 @@ defmodule DurableStreams.ClientStreamTest do
              Handle.head(stream)
   end
 
+  test "data in the making is one append, however large", %{client: client, stream: stream} do
+    stream = json(stream)
+    {:ok, stored} = Handle.append_stream(stream, Stream.map(["[1,", ["{", ~s("a":2)], "}]"], & &1), seq: 1)
+    assert {[1, %{"a" => 2}], %{next_offset: offset}} = Handle.read_json!(stream)
+    assert offset == stored.next_offset
+
+    bytes = Handle.create!(Client.stream(client, "/bytes"))
+    piece = :binary.copy("x", 100_000)
+    Handle.append_stream!(bytes, Stream.repeatedly(fn -> piece end) |> Stream.take(50))
+    is_whole = Enum.map_join(Handle.read_all!(bytes), & &1.data) == :binary.copy(piece, 50)
+    assert is_whole
+  end
+
+  test "data that is not made to its end is not appended", %{client: client, stream: stream} do
+    stream = json(stream)
+
+    broken =
+      Stream.map(["[1,", :error], fn piece -> if is_binary(piece), do: piece, else: raise("no more") end)
+
+    assert_raise RuntimeError, "no more", fn -> Handle.append_stream(stream, broken) end
+    assert catch_throw(Handle.append_stream(stream, Stream.map([1], &throw/1))) == 1
+    assert_raise ArgumentError, fn -> Handle.append_stream(stream, [:atom]) end
+    assert_raise ArgumentError, fn -> Handle.append_stream(stream, ["1"], producer_id: "p") end
+
+    test = self()
+
+    endless =
+      Stream.map(["[1", ",2]"], fn piece ->
+        send(test, :made) && if(piece == ",2]", do: Process.sleep(:infinity), else: piece)
+      end)
+
+    {maker, monitor} = spawn_monitor(fn -> Handle.append_stream(stream, endless) end)
+    for _ <- 1..2, do: assert_receive(:made)
+    Process.exit(maker, :kill)
+    assert_receive {:DOWN, ^monitor, _, _, :killed}
+    assert {[], _} = Handle.read_json!(stream)
+    refute_received _
+
+    missing = %{Client.stream(client, "/missing") | content_type: "text/plain"}
+    assert {:error, :stream_not_found} = Handle.append_stream(missing, ["x"])
+    # Answered long before its end.
+    large = :binary.copy("x", 1_000_000)
+    assert {:error, _} = Handle.append_stream(stream, Stream.repeatedly(fn -> large end))
+    assert {:error, {:bad_request, _}} = Handle.append_stream(stream, ["no JSON"])
+  end
+
   test "a stream made anew with another type is found out", %{stream: stream} do
     json(stream)
     assert {:ok, _} = Handle.append(stream, "1")
