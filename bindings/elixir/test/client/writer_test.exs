@@ -33,6 +33,28 @@ defmodule DurableStreams.WriterTest do
     assert messages == [%{"n" => 1}, [2], "2024-05-06", [3], big, nil] ++ many ++ [1, 2, 3]
   end
 
+  test "maps with other keys than the one before are what they were", %{stream: stream} do
+    stream = json(stream)
+    {:ok, writer} = Writer.start_link(stream: stream, producer_id: "p")
+
+    maps = [
+      %{"a" => 1, "b" => 2},
+      %{"a" => 1, "b" => 2},
+      %{"ab" => 1, "b" => 2},
+      %{"a\"" => 1, "b" => %{"a" => 2}},
+      %{"" => 1, "é" => 2, "b" => 3},
+      %{String.duplicate("k", 100) => 1},
+      %{"a" => %{"a" => %{"a" => 1}}, "b" => [%{"c" => 1}]},
+      Map.new(1..100, &{"#{&1}", &1})
+    ]
+
+    Enum.each(maps ++ maps, &Writer.append(writer, &1))
+    Writer.append_all(writer, Enum.reverse(maps))
+    :ok = Writer.flush(writer)
+    assert {read, _} = Handle.read_json!(stream)
+    assert read == maps ++ maps ++ Enum.reverse(maps)
+  end
+
   test "an item stays one message, an array too", %{stream: stream} do
     stream = json(stream)
     {:ok, writer} = Writer.start_link(stream: stream, producer_id: "p")

@@ -12,6 +12,7 @@ use rustler::{Binary, Encoder, Env, OwnedBinary, Term};
 
 pub(crate) use decode::decode;
 pub(crate) use encode::Refused;
+use encode::Scratch;
 
 rustler::atoms! { ok, error, big }
 
@@ -35,19 +36,14 @@ fn json_encode_dirty<'a>(env: Env<'a>, term: Term<'a>) -> Term<'a> {
 pub(crate) fn with_text<'a, T>(term: Term<'a>, work: impl FnOnce(Result<&[u8], Refused<'a>>) -> T) -> T {
     thread_local! {
         // A function of the VM stays on its thread until it returns.
-        static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+        static SCRATCH: RefCell<Scratch> = RefCell::default();
     }
-    SCRATCH.with_borrow_mut(|scratch| {
-        scratch.clear();
-        let text = encode::encode(term, SLICE, scratch);
-        work(text.map(|()| scratch.as_slice()))
-    })
+    SCRATCH.with_borrow_mut(|scratch| work(scratch.encode(term, SLICE)))
 }
 
 fn encoded<'a>(env: Env<'a>, term: Term<'a>, budget: encode::Budget) -> Term<'a> {
-    let mut text = Vec::with_capacity(128);
-    match encode::encode(term, budget, &mut text) {
-        Ok(()) => (ok(), binary(env, &text)).encode(env),
+    match Scratch::default().encode(term, budget) {
+        Ok(text) => (ok(), binary(env, text)).encode(env),
         Err(Refused::Big) => big().encode(env),
         Err(Refused::Term(term)) => (error(), term).encode(env),
     }
