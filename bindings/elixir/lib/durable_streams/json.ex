@@ -43,6 +43,8 @@ defmodule DurableStreams.JSON do
       with {:error, what} <- native(plain(term)), do: {:error, {:json_encode_error, what}}
     end
   rescue
+    # What has no form is named the same whoever was asked.
+    error in Protocol.UndefinedError -> {:error, {:json_encode_error, {:unsupported, error.value}}}
     error -> {:error, {:json_encode_error, error}}
   end
 
