@@ -29,18 +29,21 @@ prefix, suffix, extension =
   else %w[lib so so]
   end
 built = File.join(target, profile == "dev" ? "debug" : profile, "#{prefix}durable_streams_ruby.#{suffix}")
-folder = File.join(RbConfig::CONFIG["sitearchdir"], "durable_streams")
 # What was built is large; only a folder of the caller's own is kept.
 tidy = ENV.key?("CARGO_TARGET_DIR") ? "@:" : "rm -rf #{target}"
 
+# RubyGems says where the extension belongs: newer ones to make, older ones here.
 File.write("Makefile", <<~MAKEFILE)
+  sitearchdir = #{RbConfig::CONFIG["sitearchdir"]}
+  folder = $(DESTDIR)$(sitearchdir)/durable_streams
+
   all:
   \t#{cargo} build --profile #{profile} --manifest-path "#{package}/Cargo.toml" --target-dir "#{target}"
 
   install: all
-  \tmkdir -p "$(DESTDIR)#{folder}"
-  \tcp "#{built}" "$(DESTDIR)#{folder}/durable_streams_ruby.#{extension}"
-  \t-strip -S "$(DESTDIR)#{folder}/durable_streams_ruby.#{extension}"
+  \tmkdir -p "$(folder)"
+  \tcp "#{built}" "$(folder)/durable_streams_ruby.#{extension}"
+  \t-strip -S "$(folder)/durable_streams_ruby.#{extension}"
   \t#{tidy}
 
   clean:
