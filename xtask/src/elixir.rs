@@ -1,6 +1,8 @@
 //! Elixir: the mix project, its tests, and the adapter over it. Elixir itself comes from the
 //! system's packages; the native library is a cargo workspace of its own, built by `mix compile`.
 
+mod newest;
+
 use std::{path::PathBuf, process::Command, sync::OnceLock};
 
 use crate::{
@@ -24,12 +26,17 @@ pub(crate) fn run(alone: bool) -> Outcome<Tally> {
     build()?;
     let mut tally = native();
     tally += Tally::of("format of the Elixir package", run_command(mix("test").args(["format", "--check-formatted"])));
-    tally += Tally::of("tests of the Elixir package", run_command(mix("test").arg("test")));
+    tally += Tally::of("tests of the Elixir package", run_command(mix("test").args(["test", "--warnings-as-errors"])));
     tally += streamkeeper::run()?;
     if alone {
         tally += conformance_client::run(&conformance_client::Options::of(Language::Elixir), None)?;
     }
     Ok(tally)
+}
+
+/// The tests on a newer Elixir. A command of its own: it installs a Debian.
+pub(crate) fn newest() -> Outcome<Tally> {
+    newest::run()
 }
 
 /// How the adapter is started.

@@ -14,6 +14,7 @@ mod checks;
 mod conformance;
 mod conformance_client;
 mod crash;
+mod debian;
 mod e2e;
 mod elixir;
 mod faults;
@@ -107,6 +108,10 @@ enum Command {
     Faults(faults::Options),
     /// The Python client's source package, built and tested on the oldest Python it supports.
     PythonOldest,
+    /// The Ruby gem, built, installed and tested on a newer Ruby, in a Debian of its own.
+    RubyNewest,
+    /// The Elixir package's tests on a newer Elixir, in a Debian of its own.
+    ElixirNewest,
     /// Remove everything that was installed into `.peers/`.
     CleanPeers,
 }
@@ -155,6 +160,8 @@ fn run(command: Command) -> Outcome<()> {
         Command::Soak(options) => soak::run(&options),
         Command::Faults(options) => faults::run(&options).and_then(Tally::verdict),
         Command::PythonOldest => python::oldest().and_then(Tally::verdict),
+        Command::RubyNewest => ruby::newest().and_then(Tally::verdict),
+        Command::ElixirNewest => elixir::newest().and_then(Tally::verdict),
         Command::CleanPeers => clean_peers(),
     }
 }

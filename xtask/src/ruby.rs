@@ -2,6 +2,8 @@
 //! itself comes from the system's packages; the extension's workspace is its own, because it
 //! needs Ruby to be built.
 
+mod newest;
+
 use std::{
     path::{Path, PathBuf},
     process::Command,
@@ -43,6 +45,11 @@ pub(crate) fn run(alone: bool) -> Outcome<Tally> {
         tally += conformance_client::run(&conformance_client::Options::of(Language::Ruby), None)?;
     }
     Ok(tally)
+}
+
+/// The gem on a newer Ruby. A command of its own: it installs a Debian, and builds the core once more.
+pub(crate) fn newest() -> Outcome<Tally> {
+    newest::run()
 }
 
 /// How the adapter is started.

@@ -4,7 +4,6 @@
 
 use std::{
     ffi::OsString,
-    fs,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -19,32 +18,21 @@ mod sources;
 use crate::{
     cargo::{Profile, cargo},
     conformance_client,
+    debian::Debian,
     language::{Adapter, Language},
     process::{Outcome, cannot_start, capture, command, peers, root, run as run_command},
     tally::Tally,
-    tools,
 };
 
 /// Oldest Swift that the package builds with.
 const OLDEST: u32 = 6;
-/// The first Debian that has it.
-const SUITE: &str = "trixie";
 /// The compiler, and what it needs to link.
-const PACKAGES: &str = "swiftlang,libc6-dev,gcc,libstdc++-14-dev";
-/// Where things are inside the folder.
-const INSIDE: &str = "/durable-streams";
-/// Starts a program in the folder `$1`: `$2` is mounted as the package, `$3` as the folder of
-/// the native library, in a namespace that ends with the program, so that nothing stays mounted.
-const ENTER: &str = r#"
-set -e
-folder=$1
-mount -t proc proc "$folder/proc"
-mount --rbind /dev "$folder/dev"
-mount --bind "$2" "$folder/durable-streams/package"
-mount --bind "$3" "$folder/durable-streams/lib"
-shift 3
-exec chroot "$folder" /usr/bin/env -i PATH=/usr/bin:/bin HOME=/root LC_ALL=C.UTF-8 LD_LIBRARY_PATH=/durable-streams/lib "$@"
-"#;
+const DEBIAN_PACKAGES: &str = "swiftlang,libc6-dev,gcc,libstdc++-14-dev";
+/// Where things are inside it.
+const PACKAGE: &str = "/durable-streams/package";
+const BUILD: &str = "/durable-streams/build";
+const LIBRARY: &str = "/durable-streams/lib";
+const CONSUMER: &str = "/durable-streams/consumer";
 /// The adapter's program.
 const ADAPTER: &str = "durable-streams-adapter-swift";
 
@@ -75,7 +63,7 @@ pub(crate) fn adapter() -> Outcome<Adapter> {
     let (_, scratch, _) = swift.places();
     let program = swift.start(scratch.join("debug").join(ADAPTER));
     let library_path = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
-    let environment = if swift.folder.is_none() {
+    let environment = if swift.debian.is_none() {
         vec![("LD_LIBRARY_PATH".into(), joined(&swift.library, &library_path))]
     } else {
         Vec::new()
@@ -110,8 +98,8 @@ impl Measured {
 
 /// A toolchain, and the native library that the package stands on.
 struct Swift {
-    /// The folder it is in; absent: the system's.
-    folder: Option<PathBuf>,
+    /// What it is in; absent: the system's.
+    debian: Option<Debian>,
     /// Folder of the native library.
     library: PathBuf,
 }
@@ -120,8 +108,8 @@ impl Swift {
     /// The system's toolchain, or Debian's, which is installed if need be; and the library.
     fn found(profile: Profile) -> Outcome<Self> {
         let is_here = major(command("swift").arg("--version")).is_some_and(|major| major >= OLDEST);
-        let folder = if is_here { None } else { Some(installed()?) };
-        Ok(Self { folder, library: library(profile)? })
+        let debian = if is_here { None } else { Some(Debian::installed("swift-root", DEBIAN_PACKAGES, works)?) };
+        Ok(Self { debian, library: library(profile)? })
     }
 
     /// Builds library, adapter and tests. A warning fails it.
@@ -169,37 +157,30 @@ impl Swift {
 
     /// Package, scratch folder and library folder as the toolchain sees them.
     fn places(&self) -> (PathBuf, PathBuf, PathBuf) {
-        match &self.folder {
-            Some(_) => {
-                let inside = Path::new(INSIDE);
-                (inside.join("package"), inside.join("build"), inside.join("lib"))
-            }
+        match &self.debian {
+            Some(_) => (PACKAGE.into(), BUILD.into(), LIBRARY.into()),
             None => (root().join("swift"), peers().join("swift-build"), self.library.clone()),
         }
     }
 
     /// The folder of a package that depends on ours, as we see it and as the toolchain does.
     fn consumer(&self) -> (PathBuf, PathBuf) {
-        match &self.folder {
-            Some(folder) => {
-                let inside = Path::new(INSIDE).join("consumer");
-                (folder.join(inside.strip_prefix("/").unwrap_or(&inside)), inside)
-            }
+        match &self.debian {
+            Some(debian) => (debian.outside(CONSUMER), CONSUMER.into()),
             None => (peers().join("swift-consumer"), peers().join("swift-consumer")),
         }
     }
 
     /// A program that runs where the toolchain is.
     fn start(&self, program: impl AsRef<Path>) -> Command {
-        let Some(folder) = &self.folder else {
+        let Some(debian) = &self.debian else {
             let mut start = command(program.as_ref());
             start.env("LD_LIBRARY_PATH", &self.library);
             return start;
         };
-        let mut start = command("unshare");
-        start.args(["--mount", "sh", "-c", ENTER, "sh"]).arg(folder).arg(root().join("swift")).arg(&self.library);
-        start.arg(program.as_ref());
-        start
+        let mounted = [(root().join("swift"), PACKAGE), (self.library.clone(), LIBRARY)];
+        let mounted = mounted.each_ref().map(|(folder, place)| (folder.as_path(), *place));
+        debian.start(&mounted, "/", [format!("LD_LIBRARY_PATH={LIBRARY}").into()], program)
     }
 }
 
@@ -212,53 +193,12 @@ fn joined(first: &Path, rest: &OsString) -> OsString {
     all
 }
 
-/// The folder with Debian's toolchain, installed on first use.
-fn installed() -> Outcome<PathBuf> {
-    let folder = peers().join("swift-root");
-    let prepare = || {
-        for place in ["package", "build", "lib"] {
-            let place = folder.join(INSIDE.trim_start_matches('/')).join(place);
-            fs::create_dir_all(&place).map_err(|error| format!("cannot make {}: {error}", place.display()))?;
-        }
-        let there = Swift { folder: Some(folder.clone()), library: root().join("swift") };
-        match major(there.start("swift").arg("--version")) {
-            Some(major) if major >= OLDEST => Ok(()),
-            _ => Err("it does not start"),
-        }
-        .map_err(|why| crate::process::Failure::from(format!("Swift in {}: {why}", folder.display())))
-    };
-    // A link to a place inside the folder: nothing to follow from outside.
-    if folder.join("usr/bin/swift").symlink_metadata().is_ok() && prepare().is_ok() {
-        return Ok(folder);
+/// Whether what Debian has is new enough.
+fn works(debian: &Debian) -> Outcome<()> {
+    match major(debian.start(&[], "/", [], "swift").arg("--version")) {
+        Some(major) if major >= OLDEST => Ok(()),
+        _ => Err(format!("its Swift does not start, or is older than {OLDEST}").into()),
     }
-    println!("installing Swift into {}", folder.display());
-    // What is left of an installation that did not end.
-    let _ = fs::remove_dir_all(&folder);
-    tools::debootstrap()?;
-    let mut install = command("debootstrap");
-    install.args(["--variant=minbase", &format!("--include={PACKAGES}"), SUITE]).arg(&folder);
-    if let Some(mirror) = mirror() {
-        install.arg(mirror);
-    }
-    run_command(&mut install).map_err(|failure| {
-        format!("{failure}; without Swift {OLDEST} on the path this needs Debian or Ubuntu, and root")
-    })?;
-    prepare()?;
-    // 1 GB of packages that are installed by now.
-    let _ = fs::remove_dir_all(folder.join("var/cache/apt/archives"));
-    Ok(folder)
-}
-
-/// Where this machine gets its Debian packages from; absent: where debootstrap would.
-pub(crate) fn mirror() -> Option<String> {
-    let targets = capture(command("apt-get").args([
-        "indextargets",
-        "--format",
-        "$(ORIGIN) $(LABEL) $(REPO_URI)",
-        "Created-By: Packages",
-    ]));
-    let targets = targets.ok()?;
-    targets.lines().find_map(|line| line.strip_prefix("Debian Debian ")).map(str::to_owned)
 }
 
 /// Builds the native library and returns its folder.

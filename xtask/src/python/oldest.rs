@@ -12,8 +12,8 @@ use std::{
 use super::{build_environment, only_wheel, path_with, pytest};
 use crate::{
     cargo::without_our_package,
+    debian,
     process::{Outcome, capture, command, peers, root, run as run_command},
-    swift,
     tally::Tally,
 };
 
@@ -158,7 +158,7 @@ impl Oldest {
 
 /// Unpacks Debian's packages, with lists of its own, so that the system's stay as they are.
 fn unpack(folder: &Path) -> Outcome<()> {
-    let mirror = swift::mirror().ok_or("no place that Debian's packages come from")?;
+    let mirror = debian::mirror().ok_or("no place that Debian's packages come from")?;
     let work = peers().join("python/oldest-packages");
     let _ = fs::remove_dir_all(&work);
     let _ = fs::remove_dir_all(folder);
