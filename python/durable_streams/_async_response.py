@@ -186,6 +186,7 @@ class AsyncStreamResponse(Response):
             if batch is None:
                 return pieces
             pieces.extend(shape.data(batch))
+            self._more = False
             shape.left()
             if batch.up_to_date or batch.stream_closed:
                 return pieces
@@ -230,13 +231,16 @@ class _Pieces:
         for piece in self._pieces:
             return piece
         while True:
-            pieces = self._shape.left()
-            if pieces is None:
-                batch = await self._response._pull()
-                if batch is None:
-                    raise StopAsyncIteration
-                pieces = self._shape.pieces(batch)
-            self._pieces = self._response._current = iter(pieces)
+            try:
+                pieces = self._shape.left()
+                if pieces is None:
+                    batch = await self._response._pull()
+                    if batch is None:
+                        raise StopAsyncIteration
+                    pieces = self._shape.pieces(batch)
+                self._pieces = self._response._current = iter(pieces)
+            finally:
+                self._response._more = self._shape.has_more
             for piece in self._pieces:
                 return piece
 

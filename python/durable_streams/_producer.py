@@ -357,12 +357,14 @@ class SyncProducer(_Producer):
 
         Shape: bytes or str as they are, on JSON streams the JSON text of one message; dict, list,
         number, bool or None become one JSON message.
-        Errors: code ``ALREADY_CLOSED``; ``TypeError``, ``ValueError``.
+        Errors: code ``ALREADY_CLOSED``; ``BUSY`` when threads that wait have filled the queue four times
+        over; ``TypeError``, ``ValueError``.
         """
         if self._is_closed:
             self._check_open()
-        if not self._native.append(body):
-            self._native.room().wait()
+        no_room = self._native.append_in_turn(body)
+        if no_room is not None:
+            no_room.wait()
 
     def append_nowait(self, body: Any) -> None:
         """Takes a message without waiting. Errors: code ``BUSY`` when far too much is queued."""

@@ -86,7 +86,7 @@ class Response:
         self._content_type: Optional[str] = None
         self._first: Optional[_native.Batch] = None
         self._has_ended = False
-        # Messages of the latest batch are still to be made.
+        # Messages of the latest batch are still to be made, or have not reached the iterator.
         self._more = False
         self._is_closed = False
         self._consumed_by: Optional[str] = None
@@ -188,6 +188,8 @@ class Response:
 
     def _note(self, batch: _native.Batch) -> None:
         """A batch was taken."""
+        # First, for another thread may ask for the offset: a place behind is fine, one ahead is not.
+        self._more = not batch.is_empty
         self._before = self._offset
         self._offset = batch.next_offset
         self._cursor = batch.cursor
@@ -277,6 +279,11 @@ class Shape:
         self._refused_at: Optional[int] = None
         self._rest_of: Optional[Tuple[_native.Batch, int]] = None
 
+    @property
+    def has_more(self) -> bool:
+        """Whether messages of the latest batch are still to be made."""
+        return self._rest_of is not None
+
     def left(self) -> Optional[List[Any]]:
         """What an earlier batch still owes: raises its error, then gives what is behind it."""
         refused, self._refused = self._refused, None
@@ -312,10 +319,9 @@ class Shape:
         try:
             items, rest = batch.messages(at, _PART)
         except (ValueError, RecursionError) as error:
-            self._rest_of, self._response._more = None, False
+            self._rest_of = None
             raise parse_error(self._response, f"the data is not JSON: {error}") from error
         self._rest_of = None if rest is None else (batch, rest)
-        self._response._more = rest is not None
         return self._decode.rest(items, self._response)
 
     def data(self, batch: _native.Batch) -> List[Any]:

@@ -168,18 +168,27 @@ class StreamResponse(Response):
         turn = threading.RLock()
         generation = _native.generation()
 
-        def next_pieces() -> Optional[List[Any]]:
+        def fill(iterator: _native.Pieces) -> bool:
             if generation != _native.generation():
                 # In a forked child the turn may be somebody's who is not there: refused below.
                 self._reader.next()
             with turn:
-                left = shape.left()
-                if left is not None:
-                    return left
-                batch = self._pull()
-                return None if batch is None else shape.pieces(batch)
+                if self._left.count:
+                    # Another thread has just been here.
+                    return True
+                try:
+                    pieces = shape.left()
+                    if pieces is None:
+                        batch = self._pull()
+                        if batch is None:
+                            return False
+                        pieces = shape.pieces(batch)
+                    iterator.put(pieces)
+                finally:
+                    self._more = shape.has_more
+                return True
 
-        return _native.Pieces(next_pieces, self._left)
+        return _native.Pieces(fill, self._left)
 
     def _pieces_left(self) -> int:
         return self._left.count
@@ -191,6 +200,7 @@ class StreamResponse(Response):
             if batch is None:
                 return pieces
             pieces.extend(shape.data(batch))
+            self._more = False
             shape.left()
             if batch.up_to_date or batch.stream_closed:
                 return pieces

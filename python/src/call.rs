@@ -68,9 +68,13 @@ impl Call {
     }
 
     fn take_work(&self) -> PyResult<BoxFuture<'static, Outcome<Convert>>> {
-        match std::mem::replace(&mut *self.stage.lock(), Stage::Running) {
+        let mut stage = self.stage.lock();
+        match std::mem::replace(&mut *stage, Stage::Running) {
             Stage::Idle(work) => Ok(work),
-            Stage::Running | Stage::Done(_) | Stage::Gone => Err(PyRuntimeError::new_err("a call can be used once")),
+            used @ (Stage::Running | Stage::Done(_) | Stage::Gone) => {
+                *stage = used;
+                Err(PyRuntimeError::new_err("a call can be used once"))
+            }
         }
     }
 }

@@ -112,7 +112,9 @@ impl Shared {
     /// Lets a loop answer from now on.
     pub(crate) fn bind(&self, mailbox: &Arc<Mailbox>) {
         if let Place::Loop(bound) = &self.place {
-            *bound.lock() = Some(Arc::clone(mailbox));
+            let earlier = bound.lock().replace(Arc::clone(mailbox));
+            // With it may go callbacks that nobody will run, and what they hold in Python.
+            drop(earlier);
         }
     }
 

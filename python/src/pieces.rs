@@ -12,12 +12,12 @@ use std::{
 use parking_lot::Mutex;
 use pyo3::{prelude::*, types::PyList};
 
-/// An iterator over the elements of the lists a function gives, until it gives `None`. An
-/// exception of the function does not end it: the next step asks again.
+/// An iterator over the elements of lists, which a function puts into it until it says that there
+/// are no more. An exception of the function does not end it: the next step asks again.
 #[pyclass(frozen, module = "durable_streams._durable_streams")]
 pub(crate) struct Pieces {
-    next_pieces: Py<PyAny>,
-    /// What is left of the lists; more than one if several threads asked at once.
+    fill: Py<PyAny>,
+    /// What is left of the lists; more than one if the function has used the iterator itself.
     lists: Mutex<VecDeque<(Py<PyList>, usize)>>,
     left: Arc<AtomicUsize>,
 }
@@ -43,39 +43,51 @@ impl Left {
 #[pymethods]
 impl Pieces {
     #[new]
-    fn new(next_pieces: Py<PyAny>, left: &Left) -> Self {
-        Self { next_pieces, lists: Mutex::default(), left: Arc::clone(&left.0) }
+    fn new(fill: Py<PyAny>, left: &Left) -> Self {
+        Self { fill, lists: Mutex::default(), left: Arc::clone(&left.0) }
     }
 
     const fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
         slf
     }
 
-    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    fn __next__<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let pieces = slf.get();
         loop {
-            let mut lists = self.lists.lock();
-            if let Some((list, place)) = lists.front_mut() {
-                let list = list.bind(py);
-                if let Ok(piece) = list.get_item(*place) {
-                    *place += 1;
-                    self.left.store(list.len().saturating_sub(*place), Ordering::Release);
-                    return Ok(Some(piece));
-                }
-                let used = lists.pop_front();
-                // Destructors of pieces may iterate again.
-                drop(lists);
-                drop(used);
-                continue;
+            if let Some(piece) = pieces.take(slf.py())? {
+                return Ok(Some(piece));
             }
-            drop(lists);
-            let pieces = self.next_pieces.bind(py).call0()?;
-            if pieces.is_none() {
+            if !pieces.fill.bind(slf.py()).call1((slf,))?.is_truthy()? {
                 return Ok(None);
             }
-            let list = pieces.cast_into::<PyList>()?;
-            self.left.store(list.len(), Ordering::Release);
-            let list = list.unbind();
-            self.lists.lock().push_back((list, 0));
+        }
+    }
+
+    /// Puts pieces behind those there are, in the turn of the function.
+    fn put(&self, pieces: Bound<'_, PyList>) {
+        let count = pieces.len();
+        let mut lists = self.lists.lock();
+        lists.push_back((pieces.unbind(), 0));
+        self.left.fetch_add(count, Ordering::AcqRel);
+    }
+}
+
+impl Pieces {
+    fn take<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        loop {
+            let mut lists = self.lists.lock();
+            let Some((list, place)) = lists.front_mut() else { return Ok(None) };
+            let list = list.bind(py);
+            if *place < list.len() {
+                let piece = list.get_item(*place)?;
+                *place += 1;
+                self.left.fetch_sub(1, Ordering::AcqRel);
+                return Ok(Some(piece));
+            }
+            let used = lists.pop_front();
+            // Destructors of pieces may iterate again.
+            drop(lists);
+            drop(used);
         }
     }
 }

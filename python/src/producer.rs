@@ -130,6 +130,13 @@ impl Producer {
         Ok(has_room)
     }
 
+    /// Takes a message. With a call there is no room for it yet: until that has ended.
+    fn append_in_turn(&self, data: &Bound<'_, PyAny>) -> PyResult<Option<Call>> {
+        let full = self.with_message(data, CoreProducer::append)?;
+        // Of its own: with one for all, a thread could find it taken by another, and not wait.
+        Ok(full.map(|receipt| Call::unit(self.host.as_ref(), receipt.room())))
+    }
+
     /// Takes a message, and gives what tells of its fate.
     fn append_with_receipt(&self, data: &Bound<'_, PyAny>) -> PyResult<Receipt> {
         let receipt = self.with_message(data, CoreProducer::append_with_receipt)?;

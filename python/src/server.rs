@@ -35,7 +35,8 @@ impl Server {
         let (config, slot) = (self.config.clone(), Arc::clone(self.running.get(py)?));
         Ok(Call::unit(None, async move {
             let server = TestServer::start(config).await?;
-            *slot.lock() = Some(server);
+            let earlier = slot.lock().replace(server);
+            drop(earlier);
             Ok(())
         }))
     }

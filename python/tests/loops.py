@@ -4,7 +4,10 @@ import asyncio
 
 import anyio
 import trio
-import uvloop
+
+from releases import released
+
+uvloop = released("uvloop")
 
 
 def on_asyncio(main):
@@ -41,3 +44,5 @@ LOOPS = {
     "anyio-asyncio": on_anyio_asyncio,
     "anyio-trio": on_anyio_trio,
 }
+if uvloop is None:
+    del LOOPS["uvloop"]

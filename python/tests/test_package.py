@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import inspect
+import os
 import pathlib
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import sysconfig
 import pytest
 
 import durable_streams as ds
+from releases import HAS_NO_LOCK
 
 DOCUMENTED = [
     "stream", "astream", "DurableStream", "AsyncDurableStream", "IdempotentProducer", "LiveMode", "Offset",
@@ -55,10 +57,22 @@ def test_nothing_else_has_to_be_installed():
 
 def test_the_wheel_is_abi3_for_every_later_python():
     tags = [line for line in distribution().read_text("WHEEL").splitlines() if line.startswith("Tag: ")]
-    if sys.version_info >= (3, 10):
+    if HAS_NO_LOCK:
+        version = "cp{}{}".format(*sys.version_info)
+        assert all(tag.split()[1].startswith(f"{version}-{version}t-") for tag in tags)
+    elif sys.version_info >= (3, 10):
         assert all(tag.split()[1].startswith("cp310-abi3-") for tag in tags)
     else:
         assert all(tag.split()[1].startswith("cp39-cp39-") for tag in tags)
+
+
+if HAS_NO_LOCK:
+
+    def test_importing_leaves_the_lock_off():
+        program = "import sys, durable_streams.testing; print(sys._is_gil_enabled())"
+        asked = {name: value for name, value in os.environ.items() if name != "PYTHON_GIL"}
+        run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=asked)
+        assert (run.returncode, run.stdout, run.stderr) == (0, "False\n", "")
 
 
 def test_the_package_is_typed_and_licensed():

@@ -23,8 +23,10 @@ URL = sys.argv[1]
 
 def start(program, *arguments):
     source = PRELUDE + textwrap.dedent(program)
+    # Later Pythons warn of every fork of a process with threads.
+    options = ["-u", "-W", "ignore:This process:DeprecationWarning"]
     return subprocess.Popen(
-        [sys.executable, "-u", "-c", source, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, *options, "-c", source, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
 
 

@@ -2,6 +2,8 @@
 //! int, float, bool, None and their subclasses. Compact, UTF-8. What JSON cannot say, such
 //! as NaN, is refused instead of being written anyway.
 
+use std::sync::OnceLock;
+
 use pyo3::{
     exceptions::{PyRecursionError, PyTypeError, PyValueError},
     prelude::*,
@@ -76,21 +78,43 @@ fn rare(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> PyResult<(
 fn object(dict: &Bound<'_, PyDict>, out: &mut Vec<u8>, depth: usize) -> PyResult<()> {
     check_depth(depth)?;
     out.push(b'{');
-    let mut is_first = true;
-    for (key, value) in dict {
-        if !is_first {
-            out.push(b',');
+    if can_change_meanwhile(dict.py()) {
+        for (index, entry) in dict.items().iter().enumerate() {
+            let (key, value) = entry.extract()?;
+            member(index, &key, &value, out, depth)?;
         }
-        is_first = false;
-        match key.cast_exact::<PyString>() {
-            Ok(key) => quoted(key, out)?,
-            Err(_) => rare_key(&key, out)?,
+    } else {
+        for (index, (key, value)) in dict.iter().enumerate() {
+            member(index, &key, &value, out, depth)?;
         }
-        out.push(b':');
-        any(&value, out, depth + 1)?;
     }
     out.push(b'}');
     Ok(())
+}
+
+/// Whether another thread can change an object while this one walks through it. Walking through a
+/// dict that changes is a panic: where it is possible, a copy of the moment is taken.
+fn can_change_meanwhile(py: Python<'_>) -> bool {
+    static KNOWN: OnceLock<bool> = OnceLock::new();
+    *KNOWN.get_or_init(|| py.version().contains("free-threading"))
+}
+
+fn member(
+    index: usize,
+    key: &Bound<'_, PyAny>,
+    value: &Bound<'_, PyAny>,
+    out: &mut Vec<u8>,
+    depth: usize,
+) -> PyResult<()> {
+    if index > 0 {
+        out.push(b',');
+    }
+    match key.cast_exact::<PyString>() {
+        Ok(key) => quoted(key, out)?,
+        Err(_) => rare_key(key, out)?,
+    }
+    out.push(b':');
+    any(value, out, depth + 1)
 }
 
 /// Keys that `json.dumps` turns into text: numbers, booleans, None.
@@ -153,7 +177,9 @@ fn quoted(string: &Bound<'_, PyString>, out: &mut Vec<u8>) -> PyResult<()> {
         Ok(text) => text::escape(text.as_bytes(), out),
         // Half a surrogate pair cannot be UTF-8, but it can be an escape.
         Err(_) => {
-            let bytes = string.call_method1("encode", ("utf-16-le", "surrogatepass"))?;
+            // Not the method of a subclass, which could change the dict that is walked through.
+            let class = string.py().get_type::<PyString>();
+            let bytes = class.call_method1("encode", (string, "utf-16-le", "surrogatepass"))?;
             text::escape_utf16(bytes.cast::<PyBytes>()?.as_bytes(), out);
         }
     }
