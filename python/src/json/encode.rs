@@ -2,8 +2,6 @@
 //! int, float, bool, None and their subclasses. Compact, UTF-8. What JSON cannot say, such
 //! as NaN, is refused instead of being written anyway.
 
-use std::sync::OnceLock;
-
 use pyo3::{
     exceptions::{PyRecursionError, PyTypeError, PyValueError},
     prelude::*,
@@ -78,7 +76,7 @@ fn rare(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> PyResult<(
 fn object(dict: &Bound<'_, PyDict>, out: &mut Vec<u8>, depth: usize) -> PyResult<()> {
     check_depth(depth)?;
     out.push(b'{');
-    if can_change_meanwhile(dict.py()) {
+    if can_change_meanwhile(dict.py())? {
         for (index, entry) in dict.items().iter().enumerate() {
             let (key, value) = entry.extract()?;
             member(index, &key, &value, out, depth)?;
@@ -94,9 +92,13 @@ fn object(dict: &Bound<'_, PyDict>, out: &mut Vec<u8>, depth: usize) -> PyResult
 
 /// Whether another thread can change an object while this one walks through it. Walking through a
 /// dict that changes is a panic: where it is possible, a copy of the moment is taken.
-fn can_change_meanwhile(py: Python<'_>) -> bool {
-    static KNOWN: OnceLock<bool> = OnceLock::new();
-    *KNOWN.get_or_init(|| py.version().contains("free-threading"))
+fn can_change_meanwhile(py: Python<'_>) -> PyResult<bool> {
+    static KNOWN: PyOnceLock<bool> = PyOnceLock::new();
+    KNOWN
+        .get_or_try_init(py, || {
+            Ok(py.import("sys")?.getattr("version")?.extract::<String>()?.contains("free-threading"))
+        })
+        .copied()
 }
 
 fn member(
