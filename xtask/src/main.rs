@@ -108,6 +108,8 @@ enum Command {
     Faults(faults::Options),
     /// The Python client's source package, built and tested on the oldest Python it supports.
     PythonOldest,
+    /// The same on a Python without its global lock, which is built where it is missing.
+    PythonFreeThreaded,
     /// The Ruby gem, built, installed and tested on a newer Ruby, in a Debian of its own.
     RubyNewest,
     /// The Elixir package's tests on a newer Elixir, in a Debian of its own.
@@ -160,6 +162,7 @@ fn run(command: Command) -> Outcome<()> {
         Command::Soak(options) => soak::run(&options),
         Command::Faults(options) => faults::run(&options).and_then(Tally::verdict),
         Command::PythonOldest => python::oldest().and_then(Tally::verdict),
+        Command::PythonFreeThreaded => python::free_threaded().and_then(Tally::verdict),
         Command::RubyNewest => ruby::newest().and_then(Tally::verdict),
         Command::ElixirNewest => elixir::newest().and_then(Tally::verdict),
         Command::CleanPeers => clean_peers(),

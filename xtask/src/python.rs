@@ -1,7 +1,10 @@
 //! Python: the wheel, and what is tested on it once it is installed where nothing of these
 //! sources is. Environments live in `.peers/python`.
 
+mod another;
+mod free_threaded;
 mod oldest;
+mod packages;
 
 use std::{
     ffi::OsString,
@@ -42,6 +45,11 @@ pub(crate) fn run(alone: bool) -> Outcome<Tally> {
 /// The same tests on the oldest Python. A command of its own: it builds the workspace once more.
 pub(crate) fn oldest() -> Outcome<Tally> {
     oldest::run()
+}
+
+/// The same tests without Python's global lock. A command of its own: it builds an interpreter.
+pub(crate) fn free_threaded() -> Outcome<Tally> {
+    free_threaded::run()
 }
 
 /// How the adapter is started: `mode` is `--async` or `--sync`.

@@ -114,6 +114,26 @@ pub(crate) fn elixir() -> Outcome<()> {
     if found() { Ok(()) } else { Err("Elixir is missing; install Elixir 1.14 or newer with Mix".into()) }
 }
 
+/// Makes sure there is what building Python needs, and of the libraries it uses those that pip needs.
+pub(crate) fn python_build() -> Outcome<()> {
+    const HEADERS: &str = "for header in openssl/ssl.h zlib.h ffi.h; do echo \"#include <$header>\"; done";
+    let headers =
+        || capture(command("sh").args(["-c", &format!("set -e; ({HEADERS}) | cc -E -o /dev/null -")])).is_ok();
+    let make = || capture(command("make").arg("--version")).is_ok();
+    let found = || make() && headers();
+    for package in ["gcc", "libc6-dev", "make", "xz-utils", "libssl-dev", "zlib1g-dev", "libffi-dev"] {
+        if found() {
+            break;
+        }
+        install_with_apt(package);
+    }
+    if found() {
+        Ok(())
+    } else {
+        Err("Python cannot be built; install make, a C compiler, and the headers of OpenSSL, zlib and libffi".into())
+    }
+}
+
 /// Best effort: without apt, or without the right to use it, the caller's check says what to do.
 /// Another installation under way is waited for.
 fn install_with_apt(package: &str) {
