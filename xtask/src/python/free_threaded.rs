@@ -31,9 +31,9 @@ const BUILT: &str = "python3.13t";
 const PYO3: &str = "0.28.3";
 
 /// Source package, wheel, and the tests on it; but not those of types and frames, for mypy and
-/// polars have no release for it, nor of memory over thousands of rounds. They run with the lock
-/// off even if something they need would have it back, and one of them asks whether the package
-/// alone leaves it off.
+/// polars have no release for it, nor of memory over thousands of rounds: its allocator keeps now
+/// more and now less than their limit. They run with the lock off even if something they need
+/// would have it back, and one of them asks whether the package alone leaves it off.
 pub(super) fn run() -> Outcome<Tally> {
     let sources = sources()?;
     let program = if capture(command(PROGRAM).arg("--version")).is_ok() {
