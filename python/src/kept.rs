@@ -38,16 +38,6 @@ impl<T> Drop for Kept<T> {
     fn drop(&mut self) {
         if self.made_in != runtime::generation() {
             std::mem::forget(self.value.take());
-        } else {
-            within_runtime(|| drop(self.value.take()));
         }
     }
-}
-
-/// Ends something on a thread of Python's. A connection that is cut short leaves work to the
-/// runtime, and panics where it finds none.
-pub(crate) fn within_runtime<T>(end: impl FnOnce() -> T) -> T {
-    let handle = runtime::handle();
-    let _entered = handle.as_ref().ok().map(|handle| handle.enter());
-    end()
 }

@@ -14,7 +14,7 @@ use crate::{
     error::{headers as header_dict, to_python},
     host::Shared,
     json,
-    kept::{Kept, within_runtime},
+    kept::Kept,
     stream::{Pairs, RetryNumbers, Stream},
 };
 
@@ -121,7 +121,7 @@ impl Reader {
     fn close(&self, py: Python<'_>) {
         // In the child of a fork there is nothing to abort.
         if let Ok(reader) = self.reader.ours() {
-            py.detach(|| within_runtime(|| reader.close()));
+            py.detach(|| reader.close());
         }
     }
 

@@ -1,7 +1,12 @@
 //! Operations on the runtime: started, and answered through a callback; or waited for by a
 //! thread that has nothing else to do.
 
-use std::{cell::Cell, future::Future, pin::pin, time::Duration};
+use std::{
+    cell::{Cell, OnceCell},
+    future::Future,
+    pin::pin,
+    time::Duration,
+};
 
 use tokio::runtime::Handle;
 
@@ -47,13 +52,18 @@ where
         return Err(ErrorInfo::invalid("call", "a blocking call is not possible inside a callback of this library"));
     }
     let handle = runtime::handle()?;
+    // See `runtime::within`. Not before: `tick` may wait for operations of its own.
+    let ending = OnceCell::new();
     let mut operation = pin!(cancellable(cancel, operation));
     loop {
         let pause = async { tokio::time::timeout(TICK, operation.as_mut()).await };
         if let Ok(outcome) = handle.block_on(pause) {
             return outcome;
         }
-        tick()?;
+        tick().map_err(|error| {
+            ending.get_or_init(|| handle.enter());
+            error
+        })?;
     }
 }
 

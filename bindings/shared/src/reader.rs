@@ -311,16 +311,19 @@ impl Inner {
 impl Slot {
     /// Drops the core's reader.
     fn empty(&mut self) {
-        if let Self::Ahead(_, task) = std::mem::replace(self, Self::Gone) {
-            task.abort();
-        }
+        runtime::within(|| match std::mem::replace(self, Self::Gone) {
+            Self::Ahead(_, task) => task.abort(),
+            Self::Idle(reader) => drop(reader),
+            Self::Gone => {}
+        });
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        if let Slot::Ahead(_, task) = self.slot.get_mut() {
-            task.abort();
+        // In the child of a fork there is nothing to abort.
+        if self.made_in == runtime::generation() {
+            self.slot.get_mut().empty();
         }
     }
 }

@@ -61,6 +61,16 @@ pub fn handle() -> Result<&'static Handle, ErrorInfo> {
     engine().map(|engine| &engine.handle)
 }
 
+/// Ends something on a thread of the host's. A connection that is cut short may leave work to
+/// the runtime, and panics where it finds none.
+pub(crate) fn within<T>(end: impl FnOnce() -> T) -> T {
+    let current = CURRENT.load(Ordering::Acquire);
+    // SAFETY: null, or an engine, which is never freed.
+    let engine = unsafe { current.as_ref() }.filter(|engine| engine.generation == generation());
+    let _entered = engine.map(|engine| engine.handle.enter());
+    end()
+}
+
 /// Stops the runtime: what is under way is cancelled, threads are waited for at most this
 /// long. The next use makes a new one. For a host that ends.
 pub fn shutdown(patience: Duration) {

@@ -6,6 +6,7 @@
 //! wait goes on and nothing is lost.
 
 use std::{
+    cell::OnceCell,
     ffi::c_void,
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -33,6 +34,12 @@ pub(crate) fn wait<T>(ruby: &Ruby, operation: impl Future<Output = Outcome<T>>) 
     let runtime = runtime::handle().map_err(|error| raised(ruby, &error))?;
     let interrupt = Notify::new();
     let (asks, mut asked) = mpsc::unbounded_channel();
+    // See `runtime::within`. Not before: a callable may wait for operations of its own.
+    let ending = OnceCell::new();
+    let end = |error| {
+        ending.get_or_init(|| runtime.enter());
+        error
+    };
     let mut operation = pin!(ASKS.scope(asks, operation));
     loop {
         let event = without_lock(&interrupt, || {
@@ -44,11 +51,12 @@ pub(crate) fn wait<T>(ruby: &Ruby, operation: impl Future<Output = Outcome<T>>) 
                     () = interrupt.notified() => Event::Interrupted,
                 }
             })
-        })?;
+        })
+        .map_err(&end)?;
         match event {
             Some(Ok(Event::Done(outcome))) => return outcome.map_err(|error| raised(ruby, &error)),
-            Some(Ok(Event::Asked(job))) => job.perform(ruby)?,
-            Some(Ok(Event::Interrupted)) | None => check_interrupts()?,
+            Some(Ok(Event::Asked(job))) => job.perform(ruby).map_err(&end)?,
+            Some(Ok(Event::Interrupted)) | None => check_interrupts().map_err(&end)?,
             Some(Err(())) => {
                 let error = ErrorInfo::internal("the operation panicked; this is a fault of the library");
                 return Err(raised(ruby, &error));
