@@ -60,9 +60,8 @@ where
         if let Ok(outcome) = handle.block_on(pause) {
             return outcome;
         }
-        tick().map_err(|error| {
+        tick().inspect_err(|_| {
             ending.get_or_init(|| handle.enter());
-            error
         })?;
     }
 }

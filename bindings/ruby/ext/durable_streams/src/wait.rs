@@ -36,9 +36,8 @@ pub(crate) fn wait<T>(ruby: &Ruby, operation: impl Future<Output = Outcome<T>>) 
     let (asks, mut asked) = mpsc::unbounded_channel();
     // See `runtime::within`. Not before: a callable may wait for operations of its own.
     let ending = OnceCell::new();
-    let end = |error| {
+    let end = |_: &Error| {
         ending.get_or_init(|| runtime.enter());
-        error
     };
     let mut operation = pin!(ASKS.scope(asks, operation));
     loop {
@@ -52,11 +51,11 @@ pub(crate) fn wait<T>(ruby: &Ruby, operation: impl Future<Output = Outcome<T>>) 
                 }
             })
         })
-        .map_err(&end)?;
+        .inspect_err(end)?;
         match event {
             Some(Ok(Event::Done(outcome))) => return outcome.map_err(|error| raised(ruby, &error)),
-            Some(Ok(Event::Asked(job))) => job.perform(ruby).map_err(&end)?,
-            Some(Ok(Event::Interrupted)) | None => check_interrupts().map_err(&end)?,
+            Some(Ok(Event::Asked(job))) => job.perform(ruby).inspect_err(end)?,
+            Some(Ok(Event::Interrupted)) | None => check_interrupts().inspect_err(end)?,
             Some(Err(())) => {
                 let error = ErrorInfo::internal("the operation panicked; this is a fault of the library");
                 return Err(raised(ruby, &error));
