@@ -23,6 +23,7 @@ import kotlinx.coroutines.withTimeoutOrNull
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertNull
 import org.junit.jupiter.api.Assertions.assertTrue
+import org.junit.jupiter.api.Assertions.fail
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.params.ParameterizedTest
 import org.junit.jupiter.params.provider.EnumSource
@@ -151,12 +152,24 @@ class LiveTest {
             }
         }
         rounds(2_000)
-        val before = settledKib()
-        rounds(10_000)
-        val grown = settledKib() - before
-        assertTrue(grown < 32 * 1024, "$grown KiB more after 10,000 reads")
+        assertSettles(mostKib = 4 * 1024) { rounds(10_000) }
         assertEquals(0, uniffiForeignFutureHandleCount())
         withTimeout(20.seconds) { while (uniffiContinuationHandleMap.size > 0) delay(5) }
+    }
+
+    /**
+     * A leak grows with every [lot]. What Java takes for itself now and then, tens of megabytes at once when it compiles
+     * or collects, does not: one lot that leaves nothing behind is enough.
+     */
+    private suspend fun assertSettles(mostKib: Long, lot: suspend () -> Unit) {
+        val grown = mutableListOf<Long>()
+        repeat(5) {
+            val before = settledKib()
+            lot()
+            grown += settledKib() - before
+            if (grown.last() < mostKib) return
+        }
+        fail<Unit>("every lot left more than $mostKib KiB behind: $grown")
     }
 
     /** The native side counts, which the garbage collector frees. */
