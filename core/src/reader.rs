@@ -47,6 +47,7 @@ pub struct ReadBuilder {
     settle_now: bool,
     prefetch: Option<bool>,
     max_batch_bytes: usize,
+    vectored: bool,
     retry: Option<RetryPolicy>,
     sse_fallback: SseFallback,
     timeout: Option<Duration>,
@@ -69,6 +70,7 @@ impl DurableStream {
             settle_now: false,
             prefetch: None,
             max_batch_bytes: ReadOptions::MAX_BATCH_BYTES,
+            vectored: false,
             retry: None,
             sse_fallback: SseFallback::DEFAULT,
             timeout: None,
@@ -150,10 +152,20 @@ impl ReadBuilder {
         self
     }
 
-    /// Bounds one batch of a byte stream; a larger answer is handed out in pieces, which
-    /// all but the last carry the offset before that answer. Units: bytes. Default: 16 MiB.
+    /// Bounds one batch of a byte stream; a larger answer is handed out in pieces of about
+    /// 1 MiB at most, which all but the last carry the offset before that answer.
+    /// Units: bytes. Default: 16 MiB.
     pub fn max_batch_bytes(mut self, max_batch_bytes: usize) -> Self {
         self.max_batch_bytes = max_batch_bytes;
+        self
+    }
+
+    /// Whether batches of byte streams come in the pieces in which they arrived, [`Batch::rest`]
+    /// after [`Batch::data`]: for callers who copy them into memory of their own, and need no
+    /// copy before. For [`ReadBuilder::reader`] only; a [`ChunkIterator`]'s chunks are whole.
+    /// Default: no.
+    pub fn vectored(mut self, vectored: bool) -> Self {
+        self.vectored = vectored;
         self
     }
 
@@ -177,8 +189,9 @@ impl ReadBuilder {
 
     /// Checks the settings and makes the iterator; no I/O.
     /// Errors: [`StreamError::InvalidHeader`], [`StreamError::InvalidArgument`].
-    pub fn build(self) -> Result<ChunkIterator, StreamError> {
+    pub fn build(mut self) -> Result<ChunkIterator, StreamError> {
         self.headers.checked()?;
+        self.vectored = false;
         Ok(ChunkIterator { was_up_to_date: false, reader: self.reader()? })
     }
 
@@ -219,6 +232,7 @@ impl ReadBuilder {
             settle_now: self.settle_now,
             prefetch: self.prefetch.unwrap_or(defaults.prefetch),
             max_batch_bytes: self.max_batch_bytes,
+            vectored: self.vectored,
             retry: self.retry.unwrap_or(self.stream.exchange().retry),
             sse_fallback: self.sse_fallback,
             ..defaults

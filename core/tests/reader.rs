@@ -52,6 +52,29 @@ async fn rest(mut chunks: ChunkIterator) -> Vec<Chunk> {
 }
 
 #[tokio::test]
+async fn batches_in_pieces_are_the_bytes_of_the_stream() {
+    let (server, client) = start(|builder| builder.max_chunk_bytes(2 << 20)).await;
+    let stream = created(&client, "pieces", "application/octet-stream").await;
+    let written: Vec<u8> = (0..1_500_000_u32).flat_map(|at| at.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    for part in written.chunks(1 << 20) {
+        stream.append(part.to_vec()).await.expect("appends");
+    }
+    let mut reader = stream.read().vectored(true).reader().expect("valid");
+    let (mut read, mut most_pieces) = (Vec::new(), 0);
+    while let Some(batch) = reader.next_batch().await.expect("reads") {
+        batch.pieces().for_each(|piece| read.extend_from_slice(piece));
+        most_pieces = most_pieces.max(batch.pieces().count());
+        assert_eq!(batch.next_offset, *reader.offset());
+    }
+    assert!(read == written, "{} bytes of {}", read.len(), written.len());
+    assert!(most_pieces > 1, "no answer of 2 MiB came in more than one piece");
+    // Chunks are whole, whatever was asked for.
+    let chunks = rest(stream.read().vectored(true).build().expect("valid")).await;
+    assert_eq!(chunks.iter().map(|chunk| chunk.data.len()).sum::<usize>(), written.len());
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_stream_of_many_answers_reads_back_byte_for_byte() {
     let (server, client) = start(|builder| builder.max_chunk_bytes(65_536)).await;
     let stream = created(&client, "bytes", "application/octet-stream").await;

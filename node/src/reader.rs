@@ -116,6 +116,7 @@ impl NativeStream {
                     .map(|bytes| count("maxBatchBytes", bytes))
                     .transpose()?
                     .map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
+                vectored: false,
                 read_ahead: None,
                 retry: Some(settings.retry.into()),
                 sse_fallback: settings.sse_fallback.into(),

@@ -11,6 +11,7 @@
 //!
 //! Read next: [`call`], [`stream`], [`reader`], [`producer`].
 
+mod bytes;
 mod call;
 mod data;
 mod error;
@@ -56,8 +57,8 @@ fn generation() -> u64 {
     runtime::generation()
 }
 
-// Objects are frozen and lock what changes inside them, and there is no unsafe code: interpreters
-// without a lock of their own need not bring it back for this module.
+// Objects are frozen and lock what changes inside them, and unsafe code touches only an object that
+// nobody has yet: interpreters without a lock of their own need not bring it back for this module.
 #[pymodule(gil_used = false)]
 fn _durable_streams(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;

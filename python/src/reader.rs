@@ -1,6 +1,6 @@
 //! Reading, batch by batch.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{borrow::Cow, collections::VecDeque, sync::Arc};
 
 use durable_streams_bindings::reader::{Batch as CoreBatch, ReadConfig, Reader as CoreReader, live_mode};
 use parking_lot::Mutex;
@@ -10,6 +10,7 @@ use pyo3::{
 };
 
 use crate::{
+    bytes::gathered,
     call::Call,
     error::{headers as header_dict, to_python},
     host::Shared,
@@ -86,6 +87,7 @@ impl Reader {
             max_batch_bytes,
             retry: retry.map(Into::into),
             settle_now: true,
+            vectored: true,
             ..ReadConfig::default()
         };
         let reader = CoreReader::open(stream.handle.get(py)?, config).map_err(|error| to_python(py, &error))?;
@@ -143,16 +145,25 @@ impl Reader {
     }
 }
 
+impl Batch {
+    fn joined(&self) -> Cow<'_, [u8]> {
+        if self.batch.rest.is_empty() {
+            return Cow::Borrowed(&self.batch.data);
+        }
+        Cow::Owned(self.batch.pieces().map(|piece| &piece[..]).collect::<Vec<_>>().concat())
+    }
+}
+
 #[pymethods]
 impl Batch {
     /// The bytes as they came; on a JSON stream the text of one array.
-    fn bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &self.batch.data)
+    fn bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        gathered(py, &self.batch)
     }
 
     /// The values of a JSON text: a list if it is an array.
     fn json<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        json::decode::decode(py, &self.batch.data)
+        json::decode::decode(py, &self.joined())
     }
 
     /// The next messages of a JSON stream's batch, from a place on; and the place of the rest.

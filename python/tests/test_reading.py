@@ -1,5 +1,7 @@
 """Reading with the blocking client: iterators, readers, modes, properties."""
 
+import json
+import random
 import threading
 
 import pytest
@@ -293,6 +295,27 @@ def test_a_large_stream_arrives_whole_and_in_order(url):
                 producer.append({"n": n, "pad": "x" * 80})
     with ds.stream(url, live=False) as res:
         assert [item["n"] for item in res.iter_json()] == list(range(50_000))
+
+
+def test_large_answers_of_bytes_arrive_whole_and_in_order(url):
+    """Each comes in several pieces."""
+    parts = [random.Random(n).randbytes(1 << 20) for n in range(3)]
+    with ds.DurableStream.create(url, content_type="application/octet-stream") as handle:
+        for part in parts:
+            handle.append(part)
+    whole = b"".join(parts)
+    with ds.stream(url, live=False) as res:
+        assert b"".join(res.iter_bytes()) == whole
+    with ds.stream(url, live=False) as res:
+        assert res.read_bytes() == whole
+
+
+def test_json_on_a_stream_that_is_not_in_json_mode_is_read_across_pieces(url):
+    text = json.dumps([{"n": n, "pad": "x" * 80} for n in range(20_000)])
+    with ds.DurableStream.create(url, content_type="text/plain") as handle:
+        handle.append(text)
+    with ds.stream(url, live=False) as res:
+        assert [item["n"] for item in res.iter_json()] == list(range(20_000))
 
 
 def test_closing_from_another_thread_ends_a_waiting_iteration(json_url):

@@ -45,6 +45,8 @@ pub struct ReadConfig {
     pub timeout_ms: Option<f64>,
     /// Bound of one batch of a byte stream. Units: bytes.
     pub max_batch_bytes: Option<usize>,
+    /// Whether batches of byte streams come in pieces, for hosts that copy them.
+    pub vectored: bool,
     /// Whether catch-up runs one batch ahead of the caller. Default: yes.
     pub read_ahead: Option<bool>,
     /// How requests are repeated.
@@ -144,6 +146,7 @@ impl Reader {
         if let Some(bytes) = config.max_batch_bytes {
             builder = builder.max_batch_bytes(bytes);
         }
+        builder = builder.vectored(config.vectored);
         if let Some(numbers) = config.retry {
             let policy = numbers.check(&durable_streams::RetryPolicy::DEFAULT);
             builder = builder.retry(policy.map_err(durable_streams::Failure::from)?);

@@ -151,6 +151,8 @@ pub(super) fn transition(shared: Shared, next: Transition) {
             let mut stop = shared.stop.clone();
             tokio::spawn(async move {
                 tokio::select! {
+                    // A server that is let go has told its live reads to end: they do so properly.
+                    biased;
                     () = live::serve(socket, head, shared) => {}
                     // One of several sockets of an engine was closed: the engine goes on, so
                     // nothing else would wake this reader.

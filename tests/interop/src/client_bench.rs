@@ -50,12 +50,23 @@ async fn main() -> ExitCode {
 async fn fill(url: &str) -> Outcome<Value> {
     let stream = big_stream(url)?;
     stream.create().await?;
-    // Not one byte repeated, so that nothing on the way can be clever about it.
-    let piece: Vec<u8> = (0..1024 * 1024_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let piece = incompressible(1024 * 1024);
     for _ in 0..READ_BYTES / piece.len() {
         stream.append(&piece).await?;
     }
     Ok(json!({ "bytes": READ_BYTES }))
+}
+
+/// Bytes without a pattern, so that nothing on the way can be clever about them: xorshift.
+fn incompressible(bytes: usize) -> Vec<u8> {
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    (0..bytes / 8).flat_map(|_| next()).collect()
 }
 
 async fn read(url: &str) -> Outcome<Value> {

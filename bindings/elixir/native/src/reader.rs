@@ -5,13 +5,13 @@ use durable_streams_bindings::{
     reader::{Batch, ReadConfig, Reader, live_mode},
 };
 use rustler::{
-    Atom, Encoder, Env, LocalPid, Monitor, NifResult, NifUnitEnum, Reference, Resource, ResourceArc, Term, types::atom,
+    Atom, Binary, Encoder, Env, LocalPid, Monitor, NifResult, NifUnitEnum, OwnedBinary, Reference, Resource, ResourceArc, Term, types::atom,
 };
 
 use crate::{
     error::details,
     handle::Handle,
-    json::{self, binary},
+    json,
     options::Options,
     reply::{self, Operation},
 };
@@ -62,6 +62,7 @@ fn reader_open<'a>(env: Env<'a>, handle: Term<'a>, options: Term<'a>) -> NifResu
         if_none_match: options.get("if_none_match")?,
         timeout_ms: options.number("timeout_ms")?,
         max_batch_bytes: options.get("max_batch_bytes")?,
+        vectored: true,
         read_ahead: options.get("read_ahead")?,
         ..ReadConfig::default()
     };
@@ -92,7 +93,7 @@ fn reader_next<'a>(
     let work = async move { pulled.next().await };
     reply::start(env, reference, work, move |env, batch| match batch {
         None => (ok(), atom::nil()).encode(env),
-        Some(batch) if batch.data.len() < LARGE => converted(env, &batch, decode),
+        Some(batch) if batch.byte_len() < LARGE => converted(env, &batch, decode),
         Some(batch) => tokio::task::block_in_place(|| converted(env, &batch, decode)),
     })
 }
@@ -104,8 +105,20 @@ fn reader_close(reader: ResourceArc<OpenReader>) -> Atom {
     ok()
 }
 
+/// The bytes of a batch, copied once from where they arrived.
+fn gathered<'a>(env: Env<'a>, batch: &Batch) -> Binary<'a> {
+    let mut gathered = OwnedBinary::new(batch.byte_len());
+    let mut room = gathered.as_mut_slice();
+    for piece in batch.pieces() {
+        let (here, after) = room.split_at_mut(piece.len());
+        here.copy_from_slice(piece);
+        room = after;
+    }
+    gathered.release(env)
+}
+
 fn converted<'a>(env: Env<'a>, batch: &Batch, decode: Decode) -> Term<'a> {
-    let text = binary(env, &batch.data);
+    let text = gathered(env, batch);
     let is_wanted = decode == Decode::Always || (decode == Decode::Auto && batch.is_json);
     let decoded = if batch.data.is_empty() && is_wanted {
         Term::list_new_empty(env)

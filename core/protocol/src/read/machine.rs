@@ -20,7 +20,7 @@ use http::{
 
 use super::{
     Batch, FailureCause, LiveMode, Notice, ReadEvent, ReadFailure, ReadOptions, Step,
-    collect::Collector,
+    collect::{Collected, Collector},
     events::{EventBody, Unit},
     json,
     pace::{Pace, Reconnect},
@@ -380,8 +380,8 @@ impl ReadMachine {
         }
         self.succeeded = true;
         let expected = content_length(head);
-        let largest = if self.is_json() { usize::MAX } else { self.options.max_batch_bytes };
-        self.collector.start(expected.map(|expected| expected.min(largest)));
+        let largest = if self.is_json() { usize::MAX } else { self.bound_of_piece(expected) };
+        self.collector.start(expected.map(|expected| expected.min(largest)), self.options.vectored && !self.is_json());
         let latency = now.saturating_sub(exchange.since);
         self.latency = Some(self.latency.map_or(latency, |least| least.min(latency)));
         if self.options.prefetch
@@ -408,14 +408,14 @@ impl ReadMachine {
         };
         let is_json = self.is_json();
         let data = if is_json { Bytes::from_static(json::EMPTY) } else { Bytes::new() };
-        self.settle(answer, data, is_json, true);
+        self.settle(answer, Collected { data, rest: Vec::new() }, is_json, true);
         if !self.has_ended() && resume_at > now {
             self.phase = Phase::Pausing { until: resume_at };
         }
     }
 
     fn finish_answer(&mut self, now: Time, exchange: &Exchange, answer: Answer, skip: usize) {
-        let body = self.collector.take();
+        let Collected { data: body, rest } = self.collector.take();
         let moved = answer.next_offset != self.offset;
         let is_json = self.is_json();
         let (data, is_empty) = if is_json {
@@ -444,7 +444,7 @@ impl ReadMachine {
         let ahead = std::mem::replace(&mut self.ahead, Ahead::None);
         let quick = exchange.mode == Mode::LongPoll && !moved;
         let resume_at = if quick { self.pace.poll_ended(now, now.saturating_sub(exchange.since)) } else { now };
-        self.settle(answer, data, is_json, is_empty);
+        self.settle(answer, Collected { data, rest }, is_json, is_empty);
         // This answer was shorter than what an earlier one had brought.
         self.handed_out = skip;
         if self.has_ended() {
@@ -478,15 +478,16 @@ impl ReadMachine {
     /// Hands out what has been collected of a very large answer. The offset stays: only the
     /// end of the answer has one.
     fn hand_out_piece(&mut self) {
-        let Phase::Collecting { answer, .. } = &self.phase else { return };
-        if self.collector.len() < self.options.max_batch_bytes || self.is_json() {
+        let Phase::Collecting { answer, arrival, .. } = &self.phase else { return };
+        if self.collector.len() < self.bound_of_piece(arrival.expected) || self.is_json() {
             return;
         }
         let status = answer.status;
-        let data = self.collector.take();
-        self.handed_out += data.len();
+        self.handed_out += self.collector.len();
+        let Collected { data, rest } = self.collector.take();
         self.events.push_back(ReadEvent::Batch(Batch {
             data,
+            rest,
             is_json: false,
             is_empty: false,
             next_offset: self.offset.clone(),
@@ -495,6 +496,14 @@ impl ReadMachine {
             cursor: self.cursor.clone(),
             status,
         }));
+    }
+
+    /// Up to where an answer of this length, if it is known, is collected. One that will not be
+    /// whole anyway comes in pieces that are quick to handle.
+    fn bound_of_piece(&self, expected: Option<usize>) -> usize {
+        let most = self.options.max_batch_bytes;
+        let is_larger = expected.is_some_and(|expected| expected > most) || self.handed_out > 0;
+        if is_larger { most.min(ReadOptions::PIECE_BYTES) } else { most }
     }
 
     fn drain_units(&mut self, now: Time) {
@@ -540,12 +549,12 @@ impl ReadMachine {
             closed,
             cursor: control.cursor.map(std::borrow::Cow::into_owned),
         };
-        self.settle(answer, data, is_json, is_empty);
+        self.settle(answer, Collected { data, rest: Vec::new() }, is_json, is_empty);
         self.handed_out = handed_out;
     }
 
     /// The one place where the position moves.
-    fn settle(&mut self, answer: Answer, data: Bytes, is_json: bool, is_empty: bool) {
+    fn settle(&mut self, answer: Answer, data: Collected, is_json: bool, is_empty: bool) {
         let Answer { status, next_offset, up_to_date, closed, cursor } = answer;
         if next_offset != self.offset {
             self.pace.progressed();
@@ -557,8 +566,10 @@ impl ReadMachine {
         if cursor.is_some() || closed {
             self.cursor = cursor;
         }
+        let Collected { data, rest } = data;
         self.events.push_back(ReadEvent::Batch(Batch {
             data,
+            rest,
             is_json,
             is_empty,
             next_offset: self.offset.clone(),

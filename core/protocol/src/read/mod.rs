@@ -66,6 +66,8 @@ pub struct Batch {
     /// The bytes. Shape: on a JSON stream one JSON array, else plain bytes; empty when
     /// `is_empty`, except that a JSON stream says `[]`.
     pub data: Bytes,
+    /// What follows `data`, of a byte stream read with [`ReadOptions::vectored`]; else empty.
+    pub rest: Vec<Bytes>,
     /// Whether `data` is a JSON array; known once the stream's content type is.
     pub is_json: bool,
     /// Whether there is nothing to deliver: no byte, or no array element.
@@ -81,6 +83,18 @@ pub struct Batch {
     pub cursor: Option<String>,
     /// HTTP status of the answer.
     pub status: u16,
+}
+
+impl Batch {
+    /// The bytes in their order: `data`, then `rest`.
+    pub fn pieces(&self) -> impl Iterator<Item = &Bytes> {
+        std::iter::once(&self.data).chain(&self.rest)
+    }
+
+    /// How many bytes there are. Units: bytes.
+    pub fn byte_len(&self) -> usize {
+        self.pieces().map(Bytes::len).sum()
+    }
 }
 
 /// Why a read stopped for now.

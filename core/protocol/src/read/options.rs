@@ -53,8 +53,12 @@ pub struct ReadOptions {
     /// Whether a catch-up asks for the next part while the current one is still coming.
     /// At most one answer ahead. Off means: a part is fetched once the one before was taken.
     pub prefetch: bool,
-    /// Answers of byte streams larger than this are handed out in pieces. Units: bytes.
+    /// Answers of byte streams larger than this are handed out in pieces, of
+    /// [`ReadOptions::PIECE_BYTES`] if this is more. Units: bytes.
     pub max_batch_bytes: usize,
+    /// Whether batches of byte streams come in the pieces in which they arrived, `rest` after
+    /// `data`: for callers who copy them into memory of their own, and need no copy before.
+    pub vectored: bool,
     /// How often and how fast to repeat.
     pub retry: RetryPolicy,
     /// How much one SSE line and event may hold.
@@ -68,6 +72,10 @@ impl ReadOptions {
     /// one answer, so the pieces of a stream end where answers end.
     pub const MAX_BATCH_BYTES: usize = 16 << 20;
 
+    /// How much of an answer that is handed out in pieces is collected before a piece is: little
+    /// enough to be in the processor's cache still when the caller gets it.
+    pub const PIECE_BYTES: usize = 1 << 20;
+
     /// A read of everything that exists, or of everything for ever.
     pub fn new(offset: Offset, live: LiveMode) -> Self {
         Self {
@@ -79,6 +87,7 @@ impl ReadOptions {
             settle_now: false,
             prefetch: !live.is_live(),
             max_batch_bytes: Self::MAX_BATCH_BYTES,
+            vectored: false,
             retry: RetryPolicy::DEFAULT,
             sse: DecoderLimits::default(),
             sse_fallback: SseFallback::DEFAULT,

@@ -128,11 +128,13 @@ impl FileStore {
             .open()?;
         let small = || KeyspaceCreateOptions::default().max_memtable_size(16 << 20);
         let streams = database.keyspace("streams", small)?;
-        // Large units go to blob files: compaction then moves keys, not payloads.
+        // Large units go to blob files: compaction then moves keys, not payloads. They stay as they
+        // are: decompressing was more than half of what a read of them cost.
+        let separated = fjall::KvSeparationOptions::default()
+            .separation_threshold(4 << 10)
+            .compression(fjall::CompressionType::None);
         let units = database.keyspace("units", || {
-            KeyspaceCreateOptions::default()
-                .max_memtable_size(64 << 20)
-                .with_kv_separation(Some(fjall::KvSeparationOptions::default().separation_threshold(4 << 10)))
+            KeyspaceCreateOptions::default().max_memtable_size(64 << 20).with_kv_separation(Some(separated.clone()))
         })?;
         let kv = database.keyspace("kv", small)?;
         let purge = database.keyspace("purge", small)?;

@@ -69,6 +69,6 @@ fn decoded<'a>(env: Env<'a>, text: Binary<'a>) -> Term<'a> {
 }
 
 /// Bytes as a binary of the VM.
-pub(crate) fn binary<'a>(env: Env<'a>, bytes: &[u8]) -> Binary<'a> {
+fn binary<'a>(env: Env<'a>, bytes: &[u8]) -> Binary<'a> {
     OwnedBinary::from_slice(bytes).release(env)
 }

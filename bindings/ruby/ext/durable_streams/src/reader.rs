@@ -107,6 +107,7 @@ impl NativeReader {
             params: options.get_or_default("params")?,
             timeout_ms: options.get("timeout_ms")?,
             max_batch_bytes: options.get("max_batch_bytes")?,
+            vectored: true,
             ..ReadConfig::default()
         };
         Reader::open(&stream.0, config).map(Self).map_err(|error| raised(ruby, &error))
@@ -125,7 +126,9 @@ impl NativeReader {
         let data = if batch.is_json {
             ruby.into_value(NativeBatch::new(ruby, batch.data))
         } else {
-            ruby.enc_str_new(&batch.data, ruby.ascii8bit_encoding()).as_value()
+            let bytes = ruby.str_buf_new(batch.byte_len());
+            batch.pieces().for_each(|piece| bytes.cat(piece));
+            bytes.as_value()
         };
         let fields = Fields::new(ruby)
             .set("data", data)?
