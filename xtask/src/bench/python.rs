@@ -18,6 +18,15 @@ use crate::{
     server::Server,
 };
 
+/// Where the server has the streams.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Store {
+    /// On disk, every append synced.
+    Durable,
+    /// In memory: for bytes, whose copies by the server would otherwise be half of what is measured.
+    Memory,
+}
+
 /// Who measures, what it is told to do, and which figure of its answer counts.
 type Side = (Who, &'static str, &'static str);
 
@@ -34,40 +43,44 @@ enum Who {
 }
 
 /// One line of the table.
-type Line = (&'static str, &'static str, Better, Option<f64>, Side, Side);
+type Line = (&'static str, &'static str, Better, Option<f64>, Store, Side, Side);
 
 const PER_SECOND: &str = "messages_per_second";
 const MIB: &str = "mib_per_second";
 
 #[rustfmt::skip]
-const LINES: [Line; 12] = [
-    ("1,000,000 JSON messages of 100 B, iter_json; peer: PyPI client", "messages/s", Higher, Some(2.0),
+const LINES: [Line; 14] = [
+    ("1,000,000 JSON messages of 100 B, iter_json; peer: PyPI client", "messages/s", Higher, Some(2.0), Store::Durable,
         (Who::Ours, "read-json", PER_SECOND), (Who::Official, "read-json", PER_SECOND)),
-    ("the same in batches, awaiting; peer: PyPI client", "messages/s", Higher, Some(2.0),
+    ("the same in batches, awaiting; peer: PyPI client", "messages/s", Higher, Some(2.0), Store::Durable,
         (Who::Ours, "read-json-async", PER_SECOND), (Who::Official, "read-json-async", PER_SECOND)),
-    ("the same in batches; peer: orjson.loads of the bodies in memory", "messages/s", Higher, Some(0.9),
+    ("the same in batches; peer: orjson.loads of the bodies in memory", "messages/s", Higher, Some(0.9), Store::Durable,
         (Who::Ours, "read-json-batches", PER_SECOND), (Who::Plain, "orjson", PER_SECOND)),
-    ("the same in batches; peer: httpx and json", "messages/s", Higher, None,
+    ("the same in batches; peer: httpx and json", "messages/s", Higher, None, Store::Durable,
         (Who::Ours, "read-json-batches", PER_SECOND), (Who::Plain, "read-json", PER_SECOND)),
-    ("256 MiB of bytes, by a new process; peer: PyPI client", "MiB/s", Higher, Some(2.0),
-        (Who::Ours, "read-bytes", MIB), (Who::Official, "read-bytes", MIB)),
-    ("256 MiB of bytes, by one that had made a request; peer: PyPI client", "MiB/s", Higher, Some(2.0),
+    ("256 MiB of bytes from the server's memory; peer: PyPI client", "MiB/s", Higher, Some(2.0), Store::Memory,
         (Who::Ours, "read-bytes-warm", MIB), (Who::Official, "read-bytes-warm", MIB)),
-    ("256 MiB of bytes, the same; peer: our Rust client", "MiB/s", Higher, Some(0.8),
+    ("the same by a new process; peer: PyPI client", "MiB/s", Higher, None, Store::Memory,
+        (Who::Ours, "read-bytes", MIB), (Who::Official, "read-bytes", MIB)),
+    ("256 MiB of bytes from its disk; peer: PyPI client", "MiB/s", Higher, Some(2.0), Store::Durable,
+        (Who::Ours, "read-bytes-warm", MIB), (Who::Official, "read-bytes-warm", MIB)),
+    ("256 MiB of bytes from the server's memory; peer: our Rust client", "MiB/s", Higher, Some(0.8), Store::Memory,
         (Who::Ours, "read-bytes-warm", MIB), (Who::Rust, "read", MIB)),
-    ("producing JSON from dicts; peer: json.dumps and httpx, 1,000 a request", "messages/s", Higher, Some(2.0),
+    ("256 MiB of bytes from its disk; peer: our Rust client", "MiB/s", Higher, Some(0.8), Store::Durable,
+        (Who::Ours, "read-bytes-warm", MIB), (Who::Rust, "read", MIB)),
+    ("producing JSON from dicts; peer: json.dumps and httpx, 1,000 a request", "messages/s", Higher, Some(2.0), Store::Durable,
         (Who::Ours, "produce-dicts", PER_SECOND), (Who::Plain, "produce-dicts", PER_SECOND)),
-    ("producing 100 B; peer: httpx, one request each", "messages/s", Higher, Some(10.0),
+    ("producing 100 B; peer: httpx, one request each", "messages/s", Higher, Some(10.0), Store::Durable,
         (Who::Ours, "produce-bytes", PER_SECOND), (Who::Plain, "produce-bytes", PER_SECOND)),
-    ("long-poll tail, append to item, p50; peer: PyPI client", "us", Lower, Some(2.0),
+    ("long-poll tail, append to item, p50; peer: PyPI client", "us", Lower, Some(2.0), Store::Durable,
         (Who::Ours, "tail-latency", "p50_us"), (Who::Official, "tail-latency", "p50_us")),
-    ("1,000 awaiting SSE tails: memory of each; peer: PyPI client", "KiB", Lower, None,
+    ("1,000 awaiting SSE tails: memory of each; peer: PyPI client", "KiB", Lower, None, Store::Durable,
         (Who::Ours, "tails", "kib_per_tail"), (Who::Official, "tails", "kib_per_tail")),
-    ("1,000 awaiting SSE tails: one message to all; peer: PyPI client", "ms", Lower, None,
+    ("1,000 awaiting SSE tails: one message to all; peer: PyPI client", "ms", Lower, None, Store::Durable,
         (Who::Ours, "tails", "all_served_ms"), (Who::Official, "tails", "all_served_ms")),
 ];
 
-/// Measures all sides against the same server of ours, durable, new for each round.
+/// Measures all sides against the same servers of ours, new for each round.
 pub(super) fn run(options: &Options) -> Outcome<Table> {
     let programs = Programs {
         ours: python::measured()?,
@@ -82,24 +95,26 @@ pub(super) fn run(options: &Options) -> Outcome<Table> {
     for round in 1..=options.rounds {
         let data = bench_folder()?;
         let data_dir = data.path().display().to_string();
-        let server = Server::ours(Profile::Release, &["--storage", "file", "--data-dir", &data_dir])?;
-        let url = server.url();
-        programs.measure(Who::Ours, "fill", &url)?;
-        programs.measure(Who::Rust, "fill", &url)?;
+        let durable = Server::ours(Profile::Release, &["--storage", "file", "--data-dir", &data_dir])?;
+        let volatile = Server::ours(Profile::Release, &["--storage", "memory"])?;
+        programs.measure(Who::Ours, "fill", &durable.url())?;
+        programs.measure(Who::Rust, "fill", &durable.url())?;
+        programs.measure(Who::Rust, "fill", &volatile.url())?;
         // What several lines ask for is measured once a round.
-        let mut known: Vec<((usize, &str), Value)> = Vec::new();
-        let mut figure = |(who, what, field): Side| -> Outcome<Value> {
-            let key = (who as usize, what);
+        let mut known: Vec<((usize, &str, Store), Value)> = Vec::new();
+        let mut figure = |store: Store, (who, what, field): Side| -> Outcome<Value> {
+            let key = (who as usize, what, store);
             if let Some((_, known)) = known.iter().find(|(measured, _)| *measured == key) {
                 return Ok(known[field].clone());
             }
-            let figures = programs.measure(who, what, &url)?;
+            let server = if store == Store::Memory { &volatile } else { &durable };
+            let figures = programs.measure(who, what, &server.url())?;
             let value = figures[field].clone();
             known.push((key, figures));
             Ok(value)
         };
-        for ((name, .., ours, peer), row) in &mut rows {
-            let (ours, peer) = (figure(*ours)?, figure(*peer)?);
+        for ((name, .., store, ours, peer), row) in &mut rows {
+            let (ours, peer) = (figure(*store, *ours)?, figure(*store, *peer)?);
             println!("round {round} {name}: ours {ours}, peer {peer}");
             row.push(&ours, &peer);
         }
