@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::{
     Options, bench_folder,
     table::{Better::Higher, Row, Table},
+    usage::Usage,
 };
 use crate::{
     cargo::Profile,
@@ -33,8 +34,9 @@ pub(super) fn run(
     filler: &str,
     start: impl Fn(&str, [&str; 2]) -> Command,
 ) -> Outcome<Table> {
-    let measure = |program: &str, what: &str, url: &str| -> Outcome<Value> {
-        let text = capture(&mut start(program, [what, url]))?;
+    let measure = |program: &str, what: &str, server: &Server| -> Outcome<Value> {
+        Usage::settle(server.pid());
+        let text = capture(&mut start(program, [what, &server.url()]))?;
         serde_json::from_str(&text).map_err(|error| format!("{text:?} is no result: {error}").into())
     };
     let mut rows: Vec<_> = lines
@@ -46,14 +48,13 @@ pub(super) fn run(
         let data = bench_folder()?;
         let data_dir = data.path().display().to_string();
         let server = Server::ours(Profile::Release, &["--storage", "file", "--data-dir", &data_dir])?;
-        let url = server.url();
-        measure(filler, "fill", &url)?;
+        measure(filler, "fill", &server)?;
         // What several lines ask for is measured once a round.
         let mut known: Vec<([&str; 2], Value)> = Vec::new();
         for ((name, .., ours, peer), row) in &mut rows {
             for (program, what, _) in [*ours, *peer] {
                 if !known.iter().any(|(asked, _)| *asked == [program, what]) {
-                    known.push(([program, what], measure(program, what, &url)?));
+                    known.push(([program, what], measure(program, what, &server)?));
                 }
             }
             let figure = |(program, what, field): &Side| {

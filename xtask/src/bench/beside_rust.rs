@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::{
     Options, bench_folder,
     table::{Better::Higher, Row, Table},
+    usage::Usage,
 };
 use crate::{
     cargo::{self, Profile},
@@ -66,8 +67,12 @@ pub(super) fn run(options: &Options, lines: &[Line], start: impl Fn([&str; 2]) -
         let server = Server::ours(Profile::Release, &["--storage", "file", "--data-dir", &data_dir])?;
         let url = server.url();
         figures(command(&rust).args(["fill", &url]))?;
+        // A server's first answers take longer: nobody is measured by them.
+        figures(command(&rust).args(["read", &url]))?;
         for ((name, _, told, work), row) in &mut rows {
+            Usage::settle(server.pid());
             let ours = figures(&mut start([told, &url]))?;
+            Usage::settle(server.pid());
             let peer = figures(command(&rust).args([work.peer(), &url]))?;
             let (ours, peer) = (&ours[work.field()], &peer[work.field()]);
             println!("round {round} {name}: ours {ours}, peer {peer}");

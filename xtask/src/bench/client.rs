@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::{
     Options, bench_folder,
     table::{Better, Row, Table},
+    usage::Usage,
 };
 use crate::{
     cargo::{self, Profile},
@@ -28,9 +29,13 @@ pub(super) fn run(options: &Options) -> Outcome<Table> {
         let data_dir = data.path().display().to_string();
         let server = Server::ours(Profile::Release, &["--storage", "file", "--data-dir", &data_dir])?;
         let url = server.url();
-        let rust = |what: &str| figures(command(&program).args([what, &url]));
+        let rust = |what: &str| {
+            Usage::settle(server.pid());
+            figures(command(&program).args([what, &url]))
+        };
         if options.wants(produce.name) {
             let ours = rust("produce")?;
+            Usage::settle(server.pid());
             let peer = figures(command("node").arg(&script).arg(&url))?;
             println!("round {round} {}: ours {ours}, peer {peer}", produce.name);
             produce.push(&ours["messages_per_second"], &peer["messages_per_second"]);
@@ -39,6 +44,8 @@ pub(super) fn run(options: &Options) -> Outcome<Table> {
         }
         if options.wants(read.name) {
             rust("fill")?;
+            // A server's first answers take longer: nobody is measured by them.
+            rust("read")?;
             let (ours, peer) = (rust("read")?, rust("get")?);
             println!("round {round} {}: ours {ours}, peer {peer}", read.name);
             read.push(&ours["mib_per_second"], &peer["mib_per_second"]);

@@ -10,6 +10,7 @@ use super::{
         Better::{self, Higher, Lower},
         Row, Table,
     },
+    usage::Usage,
 };
 use crate::{
     cargo::Profile,
@@ -81,7 +82,9 @@ pub(super) fn run(options: &Options) -> Outcome<Table> {
         let mut known: Option<(&str, Value, Value)> = None;
         for (line, row) in lines.iter().zip(&mut rows) {
             if known.as_ref().is_none_or(|(work, ..)| *work != line.work) {
+                Usage::settle(server.pid());
                 let ours = measure(&ours, line.work, &url, "ours")?;
+                Usage::settle(server.pid());
                 let peer = measure(&peer, line.work, &url, "peer")?;
                 println!("round {round} {}: ours {ours}, peer {peer}", line.work);
                 known = Some((line.work, ours, peer));

@@ -1,7 +1,12 @@
 //! What a process has used so far, by its own counters: other load on the machine disturbs
 //! them less than the clock.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 /// Sums over the threads of a process. Linux only; elsewhere not a number.
 pub(super) struct Usage {
@@ -22,6 +27,25 @@ impl Usage {
             sum.switches += switches(&thread.path()).unwrap_or(0.0);
         }
         sum
+    }
+
+    /// Waits until a server has done what it does after its answers, such as moving what was appended
+    /// from its log to where it stays: whoever is measured next would share the machine with that.
+    /// Where there are no counters, it just waits a second.
+    pub(super) fn settle(pid: u32) {
+        const LOOK_EVERY: Duration = Duration::from_millis(300);
+        const IDLE_US: f64 = 3000.0;
+        let started = Instant::now();
+        // The kernel's part; where there is no such program, the server's part must do.
+        let _ = Command::new("sync").status();
+        let mut quiet_looks = 0;
+        while quiet_looks < 3 && started.elapsed() < Duration::from_secs(30) {
+            let before = Self::of(pid);
+            std::thread::sleep(LOOK_EVERY);
+            let [used, _] = Self::of(pid).since(&before, 1.0);
+            // Not a number counts as quiet.
+            quiet_looks = if used > IDLE_US { 0 } else { quiet_looks + 1 };
+        }
     }
 
     /// Processor time in microseconds and context switches since then, per operation.
