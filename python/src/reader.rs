@@ -1,13 +1,13 @@
 //! Reading, batch by batch.
 
-use std::{borrow::Cow, collections::VecDeque, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
 use durable_streams_bindings::reader::{Batch as CoreBatch, ReadConfig, Reader as CoreReader, live_mode};
-use parking_lot::Mutex;
 use pyo3::{
     prelude::*,
     types::{PyBytes, PyDict, PyList},
 };
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::{
     bytes::gathered,
@@ -23,27 +23,23 @@ use crate::{
 #[pyclass(frozen, module = "durable_streams._durable_streams")]
 pub(crate) struct Reader {
     reader: Kept<CoreReader>,
-    home: Arc<Home>,
+    home: Home,
     host: Option<Arc<Shared>>,
 }
 
-/// Where batches go back to that were fetched for somebody who no longer wanted them.
-#[derive(Default)]
-struct Home {
-    returned: Mutex<VecDeque<CoreBatch>>,
-}
+/// Where a batch goes back to that was fetched for somebody who no longer wanted it. Locked from
+/// before a pull until its batch has arrived: whoever waits behind must not get a later one first.
+type Home = Arc<Mutex<Option<CoreBatch>>>;
 
 /// A batch on its way to Python. Unless it arrives, it goes home.
 struct Carried {
     batch: Option<CoreBatch>,
-    home: Arc<Home>,
+    home: OwnedMutexGuard<Option<CoreBatch>>,
 }
 
 impl Drop for Carried {
     fn drop(&mut self) {
-        if let Some(batch) = self.batch.take() {
-            self.home.returned.lock().push_front(batch);
-        }
+        *self.home = self.batch.take();
     }
 }
 
@@ -98,8 +94,8 @@ impl Reader {
     fn next(&self, py: Python<'_>) -> PyResult<Call> {
         let (reader, home) = (self.reader.get(py)?.clone(), Arc::clone(&self.home));
         let work = async move {
-            let returned = home.returned.lock().pop_front();
-            let batch = match returned {
+            let mut home = home.lock_owned().await;
+            let batch = match home.take() {
                 Some(batch) => Some(batch),
                 None => reader.next().await?,
             };

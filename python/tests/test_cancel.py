@@ -78,6 +78,29 @@ def test_a_time_limit_keeps_what_has_not_been_taken(run, json_url):
     run(main)
 
 
+def test_a_batch_of_a_cancelled_task_goes_to_the_one_behind_it_in_order(json_url):
+    """Both wait on one iterator; the first is cancelled with its batch already there."""
+
+    async def main():
+        async with ds.AsyncDurableStream(json_url) as handle:
+            async with handle.stream(live="long-poll", offset="now") as res:
+                batches = res.iter_json_batches()
+                first = asyncio.ensure_future(batches.__anext__())
+                second = asyncio.ensure_future(batches.__anext__())
+                await asyncio.sleep(0.05)
+                with ds.DurableStream(json_url) as writer:
+                    # The loop stands still: it does not see what arrives.
+                    writer.append({"n": 3})
+                    time.sleep(0.1)
+                    writer.append({"n": 4})
+                    time.sleep(0.1)
+                first.cancel()
+                assert await asyncio.wait_for(second, 5) == [{"n": 3}]
+                assert await asyncio.wait_for(batches.__anext__(), 5) == [{"n": 4}]
+
+    asyncio.run(main())
+
+
 def test_a_retry_pause_is_cut_short(run, wire):
     wire.answer = lambda request: Answer(503, {"Retry-After": "30"})
 
