@@ -2,12 +2,11 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use durable_streams_bindings::reader::{Batch as CoreBatch, ReadConfig, Reader as CoreReader, live_mode};
+use durable_streams_bindings::reader::{Batch as CoreBatch, Carried, ReadConfig, Reader as CoreReader, live_mode};
 use pyo3::{
     prelude::*,
     types::{PyBytes, PyDict, PyList},
 };
-use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::{
     bytes::gathered,
@@ -23,24 +22,7 @@ use crate::{
 #[pyclass(frozen, module = "durable_streams._durable_streams")]
 pub(crate) struct Reader {
     reader: Kept<CoreReader>,
-    home: Home,
     host: Option<Arc<Shared>>,
-}
-
-/// Where a batch goes back to that was fetched for somebody who no longer wanted it. Locked from
-/// before a pull until its batch has arrived: whoever waits behind must not get a later one first.
-type Home = Arc<Mutex<Option<CoreBatch>>>;
-
-/// A batch on its way to Python. Unless it arrives, it goes home.
-struct Carried {
-    batch: Option<CoreBatch>,
-    home: OwnedMutexGuard<Option<CoreBatch>>,
-}
-
-impl Drop for Carried {
-    fn drop(&mut self) {
-        *self.home = self.batch.take();
-    }
 }
 
 /// One piece of a stream.
@@ -87,25 +69,16 @@ impl Reader {
             ..ReadConfig::default()
         };
         let reader = CoreReader::open(stream.handle.get(py)?, config).map_err(|error| to_python(py, &error))?;
-        Ok(Self { reader: Kept::new("reader", reader), home: Arc::default(), host: stream.host.clone() })
+        Ok(Self { reader: Kept::new("reader", reader), host: stream.host.clone() })
     }
 
     /// The next batch; `None` when the read is over.
     fn next(&self, py: Python<'_>) -> PyResult<Call> {
-        let (reader, home) = (self.reader.get(py)?.clone(), Arc::clone(&self.home));
-        let work = async move {
-            let mut home = home.lock_owned().await;
-            let batch = match home.take() {
-                Some(batch) => Some(batch),
-                None => reader.next().await?,
-            };
-            Ok(batch.map(|batch| Carried { batch: Some(batch), home }))
-        };
-        Ok(Call::new(self.host.as_ref(), work, |py, carried: Option<Carried>| {
-            match carried.and_then(|mut carried| carried.batch.take()) {
-                Some(batch) => Ok(Bound::new(py, Batch { batch })?.into_any()),
-                None => Ok(py.None().into_bound(py)),
-            }
+        let reader = self.reader.get(py)?.clone();
+        let work = async move { reader.carry().await };
+        Ok(Call::new(self.host.as_ref(), work, |py, carried| match carried.and_then(Carried::arrived) {
+            Some(batch) => Ok(Bound::new(py, Batch { batch })?.into_any()),
+            None => Ok(py.None().into_bound(py)),
         }))
     }
 

@@ -8,7 +8,7 @@ use durable_streams::{
 };
 use parking_lot::Mutex as StateMutex;
 use tokio::{
-    sync::{Mutex, oneshot},
+    sync::{Mutex, OwnedMutexGuard, oneshot},
     task::JoinHandle,
 };
 
@@ -82,6 +82,26 @@ pub struct ReadState {
     pub status: u16,
 }
 
+/// A batch on its way to the host. Unless it [arrives](Carried::arrived), the next pull gets it.
+#[derive(Debug)]
+pub struct Carried {
+    batch: Option<Batch>,
+    home: OwnedMutexGuard<Option<Batch>>,
+}
+
+impl Carried {
+    /// The batch, for a host that will not lose it any more.
+    pub fn arrived(mut self) -> Option<Batch> {
+        self.batch.take()
+    }
+}
+
+impl Drop for Carried {
+    fn drop(&mut self) {
+        *self.home = self.batch.take();
+    }
+}
+
 /// A read. Clones pull from the same read; one pull runs at a time, others wait their turn.
 /// Dropping the future of a pull loses nothing.
 #[derive(Debug, Clone)]
@@ -92,6 +112,9 @@ pub struct Reader {
 #[derive(Debug)]
 struct Inner {
     slot: Mutex<Slot>,
+    /// A batch that did not arrive. Locked from before a pull until its batch has: whoever waits
+    /// behind must not get a later one first.
+    home: Arc<Mutex<Option<Batch>>>,
     state: StateMutex<Seen>,
     cancel: CancelHandle,
     reads_ahead: bool,
@@ -158,6 +181,7 @@ impl Reader {
         Ok(Self {
             inner: Arc::new(Inner {
                 slot: Mutex::new(Slot::Idle(Box::new(builder.reader()?))),
+                home: Arc::default(),
                 state: StateMutex::new(Seen { state, answer: None, sse_given_up: None }),
                 cancel: CancelHandle::new(),
                 reads_ahead: config.read_ahead.unwrap_or(true),
@@ -172,9 +196,14 @@ impl Reader {
     /// Errors: whatever stopped the read; the offset stays, and the next pull asks again.
     /// `CANCELLED` when [`Reader::close`] comes meanwhile, `ALREADY_CLOSED` after it.
     pub async fn next(&self) -> Result<Option<Batch>, ErrorInfo> {
+        Ok(self.carry().await?.and_then(Carried::arrived))
+    }
+
+    /// [`Reader::next`] for a host that may turn away from a pull that is done already.
+    pub async fn carry(&self) -> Result<Option<Carried>, ErrorInfo> {
         let inner = &*self.inner;
         inner.check_open()?;
-        let outcome = cancellable(&inner.cancel, inner.pull()).await;
+        let outcome = cancellable(&inner.cancel, inner.carry()).await;
         if inner.cancel.is_cancelled() {
             inner.let_go();
         }
@@ -263,6 +292,15 @@ impl Inner {
         let opened = reader.opened().await;
         self.state.lock().answer = reader.answer().cloned();
         Ok(opened?)
+    }
+
+    async fn carry(&self) -> Result<Option<Carried>, ErrorInfo> {
+        let mut home = Arc::clone(&self.home).lock_owned().await;
+        let batch = match home.take() {
+            Some(batch) => Some(batch),
+            None => self.pull().await?,
+        };
+        Ok(batch.map(|batch| Carried { batch: Some(batch), home }))
     }
 
     async fn pull(&self) -> Result<Option<Batch>, ErrorInfo> {

@@ -175,6 +175,38 @@ fn a_reader_ahead_of_its_caller_moves_the_offset_only_with_what_it_hands_out() {
     assert!(all == data, "the data differs");
 }
 
+#[test]
+fn a_batch_that_did_not_arrive_goes_to_whoever_waits_behind() {
+    let server = server();
+    let url = format!("{}/carried", server.url());
+    let stream = Stream::new(&ClientConfig::default(), &url, Some("application/octet-stream")).expect("a handle");
+    run(stream.create(CreateConfig::default())).expect("created");
+    for byte in 0..9 {
+        let part = Message::Text(Bytes::from(vec![byte; 1_000_000]));
+        run(stream.append(part, AppendConfig::default())).expect("stored");
+    }
+    let reader = Reader::open(&stream, ReadConfig::default()).expect("opens");
+    let first = run(reader.carry()).expect("a batch").expect("data");
+    let behind = std::thread::spawn({
+        let reader = reader.clone();
+        move || run(reader.next())
+    });
+    // Whether it waits already or is about to: it must not overtake.
+    drop(first);
+    let first = behind.join().expect("ends").expect("a batch").expect("data");
+    assert_eq!(first.data.first(), Some(&0));
+    let mut all = first.data.to_vec();
+    while let Some(carried) = run(reader.carry()).expect("a batch") {
+        let offset = reader.state().offset;
+        drop(carried);
+        let batch = run(reader.next()).expect("a batch").expect("the same");
+        assert_eq!(batch.next_offset.to_query_value(), offset);
+        all.extend_from_slice(&batch.data);
+    }
+    assert!(all.chunks(1_000_000).enumerate().all(|(n, part)| part.iter().all(|byte| usize::from(*byte) == n)));
+    assert_eq!(all.len(), 9_000_000);
+}
+
 struct Counter {
     asked: AtomicUsize,
     fails_with: Mutex<Option<HostError>>,

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use durable_streams_bindings::{
     Bytes, ErrorCode, ErrorInfo,
-    reader::{ReadConfig, Reader, live_mode},
+    reader::{Carried, ReadConfig, Reader, live_mode},
 };
 use magnus::{
     Error, Module, Object, RArray, RHash, RModule, RString, Ruby, Value, function, method, rb_sys::FromRawValue,
@@ -122,7 +122,8 @@ impl NativeReader {
     }
 
     fn next_batch(ruby: &Ruby, this: &Self) -> Result<Option<RHash>, Error> {
-        let Some(batch) = wait(ruby, this.0.next())? else { return Ok(None) };
+        // Ruby may raise when the batch is there already.
+        let Some(batch) = wait(ruby, this.0.carry())?.and_then(Carried::arrived) else { return Ok(None) };
         let data = if batch.is_json {
             ruby.into_value(NativeBatch::new(ruby, batch.data))
         } else {
