@@ -33,9 +33,9 @@ class ChunkIterator internal constructor(private val reader: Reader) :
     /** The next chunk; `null` when none came in time or the read is over. Nothing is lost by that. */
     fun poll(timeout: Duration): Chunk? {
         if (ready == null && !isOver) {
-            blocking {
-                withTimeoutOrNull(timeout.toMillis()) { Pulled(reader.next()) }
-            }?.let(::settle)
+            // Waited for, then taken: what the time limit cuts off has not been taken.
+            val arrived = blocking { withTimeoutOrNull(timeout.toMillis()) { reader.arrived() } }
+            if (arrived != null) take { reader.next() }
         }
         return handOut()
     }

@@ -8,6 +8,8 @@ import com.durablestreams.model.LiveMode
 import com.durablestreams.model.ReadOptions
 import com.durablestreams.testing.Fault
 import kotlinx.coroutines.CompletableDeferred
+import kotlinx.coroutines.CoroutineDispatcher
+import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.async
 import kotlinx.coroutines.cancelAndJoin
@@ -18,6 +20,7 @@ import kotlinx.coroutines.flow.map
 import kotlinx.coroutines.flow.take
 import kotlinx.coroutines.flow.toList
 import kotlinx.coroutines.launch
+import kotlinx.coroutines.runBlocking
 import kotlinx.coroutines.withTimeout
 import kotlinx.coroutines.withTimeoutOrNull
 import org.junit.jupiter.api.Assertions.assertEquals
@@ -29,6 +32,7 @@ import org.junit.jupiter.params.ParameterizedTest
 import org.junit.jupiter.params.provider.EnumSource
 import java.nio.file.Files
 import java.nio.file.Path
+import java.util.concurrent.CompletableFuture
 import kotlin.time.Duration.Companion.milliseconds
 import kotlin.time.Duration.Companion.seconds
 
@@ -87,6 +91,32 @@ class LiveTest {
             assertEquals(tail, reader.offset)
         }
     }
+
+    @Test
+    fun aPullCancelledAsItsPieceArrivesLosesNothing() {
+        val stream = runBlocking { textStream() }
+        stream.open(ReadOptions.fromBeginning().live(LiveMode.LONG_POLL)).use { reader ->
+            for (text in listOf("a", "b", "c")) {
+                // One thread, which stands still while the piece arrives.
+                runBlocking {
+                    while (!reader.isUpToDate) reader.next()
+                    val readers = Server.server.liveReaders
+                    val pull = launch { reader.next() }
+                    while (Server.server.liveReaders == readers) delay(1)
+                    runOn(Dispatchers.IO) { stream.append(text) }
+                    Thread.sleep(50)
+                    pull.cancelAndJoin()
+                    withTimeout(5.seconds) { assertEquals(text, reader.next()?.dataAsString) }
+                }
+            }
+        }
+    }
+
+    /** Waits for other threads without giving this one to anybody. */
+    private fun runOn(dispatcher: CoroutineDispatcher, work: suspend () -> Unit) =
+        CompletableFuture<Unit>().also { done ->
+            CoroutineScope(dispatcher).launch { done.complete(work()) }
+        }.get()
 
     @Test
     fun aReaderThatIsClosedEndsItsPull() = testing {

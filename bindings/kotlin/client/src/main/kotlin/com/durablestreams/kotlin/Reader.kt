@@ -3,6 +3,7 @@ package com.durablestreams.kotlin
 import com.durablestreams.exception.DurableStreamException
 import com.durablestreams.exception.ErrorCode
 import com.durablestreams.ffi.FfiBytes
+import com.durablestreams.ffi.Piece
 import com.durablestreams.ffi.ReadSettings
 import com.durablestreams.ffi.ReadState
 import com.durablestreams.inMilliseconds
@@ -15,6 +16,14 @@ import com.durablestreams.model.Offset
 import com.durablestreams.model.ReadOptions
 import com.sun.jna.Pointer
 import kotlinx.coroutines.CancellationException
+import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.CoroutineStart
+import kotlinx.coroutines.Deferred
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.SupervisorJob
+import kotlinx.coroutines.async
+import kotlinx.coroutines.sync.Mutex
+import kotlinx.coroutines.sync.withLock
 import java.util.Optional
 import java.util.concurrent.atomic.AtomicBoolean
 import com.durablestreams.ffi.LiveMode as CoreLiveMode
@@ -28,6 +37,15 @@ class Reader internal constructor(stream: StreamHandle, options: ReadOptions) : 
     private var state: ReadState = ffi.state()
 
     private val closed = AtomicBoolean()
+
+    /** One caller at a time waits for the pull, the others for their turn. */
+    private val turn = Mutex()
+
+    /**
+     * Under way, or not taken yet. It is not part of any caller, who may be cancelled at the very moment at which the
+     * piece arrives: the next one takes it.
+     */
+    private var pull: Deferred<Result<Pair<Piece?, ReadState>>>? = null
 
     /** Whether [close] was called. */
     val isClosed: Boolean get() = closed.get()
@@ -51,11 +69,16 @@ class Reader internal constructor(stream: StreamHandle, options: ReadOptions) : 
     val contentType: String? get() = state.contentType
 
     /** The next piece; `null` when the read is over. After a failure the next call asks again from the same offset. */
-    suspend fun next(): Chunk? {
+    suspend fun next(): Chunk? = turn.withLock { take() }
+
+    private suspend fun take(): Chunk? {
         while (true) {
             if (isClosed) return null
             val (piece, now) = try {
-                core({ state.offset }) { ffi.nextPiece(null) } to ffi.state()
+                val outcome = pulling().await()
+                // Not when the wait was cancelled.
+                pull = null
+                outcome.getOrThrow()
             } catch (failed: DurableStreamException) {
                 if (isClosed && failed.code == ErrorCode.CANCELLED) return null
                 throw failed
@@ -83,6 +106,15 @@ class Reader internal constructor(stream: StreamHandle, options: ReadOptions) : 
         }
     }
 
+    /** Waits until [next] has something to say, and takes nothing. */
+    internal suspend fun arrived() {
+        turn.withLock { if (!isClosed) pulling().await() }
+    }
+
+    private fun pulling() = pull ?: pulls.async(start = CoroutineStart.UNDISPATCHED) {
+        runCatching { core({ state.offset }) { ffi.nextPiece(null) } to ffi.state() }
+    }.also { pull = it }
+
     /** Ends the read and aborts its connection, from any thread. */
     override fun close() {
         if (!closed.compareAndSet(false, true)) return
@@ -90,6 +122,9 @@ class Reader internal constructor(stream: StreamHandle, options: ReadOptions) : 
         ffi.close()
     }
 }
+
+/** What goes on without its caller. On the thread that brings the piece: what remains to be done there is short. */
+private val pulls = CoroutineScope(SupervisorJob() + Dispatchers.Unconfined)
 
 /** The bytes, copied once: from where the core put them into the heap. */
 private fun FfiBytes.copied(): ByteArray {
