@@ -5,7 +5,8 @@ use durable_streams_bindings::{
     reader::{Batch, ReadConfig, Reader, live_mode},
 };
 use rustler::{
-    Atom, Binary, Encoder, Env, LocalPid, Monitor, NifResult, NifUnitEnum, OwnedBinary, Reference, Resource, ResourceArc, Term, types::atom,
+    Atom, Binary, Encoder, Env, LocalPid, Monitor, NifResult, NifUnitEnum, OwnedBinary, Reference, Resource,
+    ResourceArc, Term, types::atom,
 };
 
 use crate::{

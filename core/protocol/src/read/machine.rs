@@ -479,7 +479,9 @@ impl ReadMachine {
     /// end of the answer has one.
     fn hand_out_piece(&mut self) {
         let Phase::Collecting { answer, arrival, .. } = &self.phase else { return };
-        if self.collector.len() < self.bound_of_piece(arrival.expected) || self.is_json() {
+        // What comes last carries the offset.
+        let is_last = arrival.expected == Some(arrival.received);
+        if is_last || self.collector.len() < self.bound_of_piece(arrival.expected) || self.is_json() {
             return;
         }
         let status = answer.status;
