@@ -22,8 +22,8 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use crate::error::ErrorInfo;
 
 /// Threads that do the I/O of all streams: two, so that one can read while the other writes, if
-/// that leaves as many processors to the host. Beside a host that works on what is read, a second
-/// thread on the last processor cost a tenth of the speed.
+/// that leaves as many processors to the host. On the last processor a second thread only gets in
+/// the way of a host that works on what is read.
 fn workers() -> usize {
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     (processors / 2).clamp(1, 2)

@@ -129,7 +129,7 @@ impl FileStore {
         let small = || KeyspaceCreateOptions::default().max_memtable_size(16 << 20);
         let streams = database.keyspace("streams", small)?;
         // Large units go to blob files: compaction then moves keys, not payloads. They stay as they
-        // are: decompressing was more than half of what a read of them cost.
+        // are: a read of them need not decompress and copy.
         let separated = fjall::KvSeparationOptions::default()
             .separation_threshold(4 << 10)
             .compression(fjall::CompressionType::None);
